@@ -1,0 +1,7 @@
+"""``python -m galfeed``."""
+
+import sys
+
+from galfeed.cli import main
+
+sys.exit(main())

@@ -1,0 +1,134 @@
+"""Which fits are tried: GALFIT's own path first, then sturdier ones where it ends badly, and the far side of jumps.
+
+Every further attempt is counted, and its result is taken only where it lowers chi^2 or ends a failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from galfeed import psf
+from galfeed.lm import Solution, singular
+from galfeed.params import Parameters
+from galfeed.result import Status
+from galfeed.scene import Scene
+
+PERTURBATIONS = (0.0, 1.0, -2.0)  # of the start, in the retries
+PERTURBATION = 0.05  # of the largest step of each unknown
+GOLDEN = 0.6180339887  # spreads the perturbations of neighbouring unknowns evenly
+NEAR_JUMP = 0.01  # pixels from the half-pixel jump of the moved PSF
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A fit of some rows (b,) of the batch from numbers (b, V); ``sturdy``: not on GALFIT's path."""
+
+    rows: Tensor
+    start: Tensor
+    sturdy: bool
+
+
+Minimise = Callable[[Attempt], Solution]
+"""Runs an attempt; the unknowns of its solution are those of GALFIT's path in any case."""
+
+
+def run(
+    minimise: Minimise, own: Parameters, sturdy: Parameters, scene: Scene, tolerance: Tensor
+) -> tuple[Solution, list[int]]:
+    """Fit a batch.
+
+    Args:
+        minimise: runs an attempt.
+        own, sturdy: the unknowns of GALFIT's path and of the retries.
+        scene: the model.
+        tolerance: (B,) of convergence, as a fraction of chi^2.
+
+    Returns:
+        The best solution of each row and its number of attempts.
+    """
+    every = torch.arange(len(own.start), device=own.start.device)
+    best = minimise(Attempt(every, own.start, sturdy=False))
+    attempts = [1] * len(every)
+    for shift in PERTURBATIONS:
+        retry = _retry(sturdy, _bad(best), shift)
+        if retry is None:
+            break
+        best = _merged(best, retry, minimise(retry), attempts)
+    for further in (_beyond_galfit(own, scene, best, tolerance), _other_side(own, scene, best)):
+        if further is not None:
+            best = _merged(best, further, minimise(further), attempts)
+    return best, attempts
+
+
+def _bad(solution: Solution) -> Tensor:
+    """Rows without a usable solution."""
+    rows = torch.arange(len(solution.status), device=solution.chi2.device)
+    ended = [s not in (Status.CONVERGED, Status.MAX_ITERATIONS) for s in solution.status]
+    return rows[torch.tensor(ended, device=rows.device) | singular(solution.matrix)]
+
+
+def _retry(own: Parameters, rows: Tensor, shift: float) -> Attempt | None:
+    """The bad rows from the start of the menu, pushed by ``shift`` perturbations."""
+    if len(rows) == 0:
+        return None
+    start = own.unknowns(own.start)
+    phase = torch.arange(start.shape[1], dtype=start.dtype, device=start.device) * GOLDEN % 1 - 0.5
+    push = torch.where(own.limits.step.isfinite(), PERTURBATION * own.limits.step * 2 * phase, 0.0)
+    values, _ = own.values(own.limits.clamp(start + shift * push)[rows], rows)
+    return Attempt(rows, values, sturdy=True)
+
+
+def _beyond_galfit(own: Parameters, scene: Scene, solution: Solution, tolerance: Tensor) -> Attempt | None:
+    """Rows whose end on GALFIT's path is arbitrary, from where they ended.
+
+    That is so where some unknown has no effect: GALFIT moves it by the noise of its single precision, and the others
+    with it.  And where GALFIT's derivatives are the true ones but promise more: the pixel grid makes chi^2 rough.
+    """
+    rows = torch.arange(len(solution.status), device=solution.chi2.device)
+    arbitrary = (solution.matrix.diagonal(dim1=1, dim2=2) == 0).any(1)
+    if scene.derivatives_agree:
+        arbitrary |= solution.left > tolerance
+    ended = torch.tensor([s in (Status.CONVERGED, Status.STALLED) for s in solution.status], device=rows.device)
+    chosen = rows[arbitrary & ended & solution.chi2.isfinite()]
+    return Attempt(chosen, own.values(solution.unknowns[chosen], chosen)[0], sturdy=True) if len(chosen) else None
+
+
+def _other_side(own: Parameters, scene: Scene, solution: Solution) -> Attempt | None:
+    """Rows that ended near a jump of the moved PSF, started again beyond it."""
+    if scene.frame.psf is None:
+        return None
+    rows = torch.arange(len(solution.status), device=solution.chi2.device)
+    values, _ = own.values(solution.unknowns, rows)
+    moved = values.clone()
+    for component in scene.components:
+        for name in {"xc", "yc"} & component.columns.keys():
+            column = component.columns[name]
+            if column not in own.free:
+                continue
+            _, fraction = psf.position(values[:, column], scene.frame.psf.fine)
+            gap = (0.5 - fraction) / scene.frame.psf.fine
+            moved[:, column] += torch.where(gap.abs() < NEAR_JUMP, 2 * gap + 0.01 * gap.sign(), 0.0)
+    ended = torch.tensor([s.failed for s in solution.status], device=rows.device)
+    near = (moved != values).any(1) & ~ended
+    return Attempt(rows[near], moved[near], sturdy=False) if bool(near.any()) else None
+
+
+def _merged(best: Solution, attempt: Attempt, other: Solution, attempts: list[int]) -> Solution:
+    """Put in the rows of an attempt that are lower, or that end a failure; count the attempts."""
+    unknowns, chi2, matrix = best.unknowns.clone(), best.chi2.clone(), best.matrix.clone()
+    left = best.left.clone()
+    status, iterations = list(best.status), list(best.iterations)
+    failed, works = singular(best.matrix), ~singular(other.matrix)
+    for i, row in enumerate(attempt.rows.tolist()):
+        attempts[row] += 1
+        iterations[row] += other.iterations[i]
+        ends_failure = bool(failed[row] & works[i]) or status[row].failed
+        if bool(other.chi2[i] < chi2[row]) or (ends_failure and not other.status[i].failed):
+            unknowns[row], chi2[row], matrix[row] = other.unknowns[i], other.chi2[i], other.matrix[i]
+            left[row] = other.left[i]
+            status[row] = other.status[i]
+    return replace(best, unknowns=unknowns, chi2=chi2, matrix=matrix, left=left, status=status, iterations=iterations)

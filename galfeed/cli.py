@@ -1,0 +1,196 @@
+"""The command ``galfeed``: the only place that prints and that decides the exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from galfeed import constraints, feedme, files, fitlog, images, imgblock, menu, options, report, restart
+from galfeed.errors import GalfeedError
+from galfeed.options import Options
+from galfeed.result import FitResult, Iteration, Status
+
+if TYPE_CHECKING:
+    from galfeed.fit import Task
+
+DONE, FAILED, WRONG_INPUT = 0, 1, 2
+FIT, MODEL, BLOCK, SUBCOMPONENTS = 0, 1, 2, 3
+TIMING = "GALFEED_TIMING"
+"""Environment variable that names a file to receive the seconds spent in each phase, as JSON."""
+SUBCOMPS_NAME, SIGMA_NAME = "subcomps.fits", "sigma.fits"
+
+
+class Clock:
+    """Seconds of the process's life by phase."""
+
+    def __init__(self) -> None:
+        self.phases: dict[str, float] = {}
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.phases[name] = self.phases.get(name, 0.0) + time.perf_counter() - start
+
+    def save(self) -> None:
+        if TIMING in os.environ:
+            Path(os.environ[TIMING]).write_text(json.dumps(self.phases))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return the exit code: 0 done, 1 a fit without solution, 2 wrong input."""
+    try:
+        asked = options.parse(sys.argv[1:] if arguments is None else arguments)
+        if asked.help:
+            print(report.help_text())
+            return DONE
+        if asked.version:
+            print(report.version())
+            return DONE
+        if not asked.menus:
+            raise options.OptionError("no input file; expected: galfeed [options] FILE (galfeed -help says more)")
+    except GalfeedError as error:
+        return _refuse(error)
+    for word in asked.ignored:
+        _warn(f"{word}: unknown option, ignored")
+    clock = Clock()
+    try:
+        code = max(_run_safely(name, asked, clock) for name in asked.menus)
+    except BrokenPipeError:  # the reader of our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    clock.save()
+    return code
+
+
+def _run_safely(name: str, asked: Options, clock: Clock) -> int:
+    """One menu; several are each run in their own folder, as if one had gone there."""
+    folder, file = (Path(), Path(name)) if len(asked.menus) == 1 else (Path(name).parent, Path(name))
+    label = name if len(asked.menus) == 1 else file.name
+    try:
+        return run(file, label, folder, asked, clock)
+    except GalfeedError as error:
+        return _refuse(error)
+
+
+def run(file: Path, name: str, folder: Path, asked: Options, clock: Clock) -> int:
+    """Read, fit and write one job.
+
+    Args:
+        file: the menu.  name: what outputs call it.
+        folder: what the names in the menu are relative to.
+
+    Raises:
+        GalfeedError: wrong input, or outputs that cannot be written; nothing has been written then.
+    """
+    with clock.phase("parsing"):
+        job = feedme.load(file, name)
+        limits = constraints.load(job, folder)
+        mode = job.control.mode if asked.mode is None else asked.mode
+    with clock.phase("reading"):
+        exposure = images.load(job, folder, asked.noskyest, asked.skyped, asked.skyrms)
+        if exposure.data is None:
+            mode = MODEL
+        _check_outputs(job.control.output, folder, mode)
+    for warning in (*limits.warnings, *exposure.warnings):
+        _warn(warning)
+    _say(report.opening(job, menu.dump(job), (*limits.messages, *exposure.messages)))
+    with clock.phase("imports"):
+        import torch
+
+        from galfeed import fit
+
+        torch.set_num_threads(1)
+    with clock.phase("fit"):
+        task = fit.Task(job, exposure, limits.constraints, limits.flags + exposure.flags, mode)
+        result = _fitted(task, asked)
+    if result.status.failed:
+        _say(report.failure(result.status.value))
+        _warn(f"{name}: no solution: {result.status.value}")
+        return FAILED
+    if result.attempts > 1:
+        _warn(f"{name}: the fit was started {result.attempts} times; the best result is kept")
+    with clock.phase("writing"):
+        _write(result, task, folder, asked)
+    if result.status is Status.NOTHING_FREE:
+        _say(report.nothing_free())
+    elif mode == FIT:
+        _say(report.ending(result.job, exposure.region, limit_reached=result.status is Status.MAX_ITERATIONS))
+    else:
+        _say(report.images_only())
+    if sys.stdout.isatty():
+        _say(report.BELL)
+    return DONE
+
+
+def _check_outputs(output: str, folder: Path, mode: int) -> None:
+    files.check_writable(folder, SUBCOMPS_NAME if mode == SUBCOMPONENTS else output)
+    if mode == FIT:
+        files.check_writable(folder, fitlog.NAME)
+
+
+def _fitted(task: Task, asked: Options) -> FitResult:
+    """Run the task, with the progress told as it goes; the last step is told with COUNTDOWN = 0."""
+    from galfeed import fit
+
+    region = task.exposure.region
+    told: list[Iteration] = []
+
+    def follow(_: int, step: Iteration) -> None:
+        if told:
+            _say(report.iteration(told[-1], max(asked.max_iterations - told[-1].number, 0), region))
+        told.append(step)
+
+    if task.mode == FIT and task.exposure.data is not None:
+        _say(report.initial(fit.starting(task.job), region))
+    result = fit.run([task], max_iterations=asked.max_iterations, report=follow)[0]
+    if told:
+        _say(report.iteration(told[-1], 0, region))
+    return result
+
+
+def _write(result: FitResult, task: Task, folder: Path, asked: Options) -> None:
+    """Write what the mode asks for: all of it, or nothing of a fit whose image block cannot be written."""
+    job, exposure, mode = result.job, task.exposure, task.mode
+    if asked.outsig and exposure.data is not None:
+        files.replace(folder / SIGMA_NAME, imgblock.sigma(exposure))
+    if mode == SUBCOMPONENTS:
+        files.replace(folder / SUBCOMPS_NAME, imgblock.subcomps(result, exposure, restart.next_name(folder)))
+        return
+    output = folder / job.control.output
+    if mode == BLOCK or result.status is Status.NOTHING_FREE:
+        files.replace(output, imgblock.block(result, exposure, restart.next_name(folder)))
+    elif mode != FIT:
+        files.replace(output, imgblock.model_only(result, exposure, restart.next_name(folder)))
+    else:
+        text = menu.dump(job, result.chi2nu, result.chi2, result.ndof)
+        logfile = restart.claim(folder, text)
+        try:
+            files.replace(output, imgblock.block(result, exposure, logfile))
+            files.append(folder / fitlog.NAME, fitlog.entry(result, exposure.region, logfile))
+        except GalfeedError:
+            (folder / logfile).unlink(missing_ok=True)
+            raise
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _warn(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _refuse(error: GalfeedError) -> int:
+    sys.stdout.flush()
+    _warn(str(error))
+    return WRONG_INPUT

@@ -1,0 +1,338 @@
+"""Menus: from text to a job, and back (``galfeed.menu``).  ``grammar/feedme.lark`` is the reference of the language.
+
+The grammar says which lines there are; this module says what they do.  Each line changes the state that the lines
+before it left: of two alike the later counts, and what it leaves out stays.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lark import Token, UnexpectedInput
+
+from galfeed import grammars
+from galfeed.block import Block, ten_parameters, three_parameters, truncation_parameters
+from galfeed.errors import FeedmeError, UnsupportedError
+from galfeed.job import FUNCTIONS, Component, Control, Job
+from galfeed.menu import dump
+from galfeed.profiles import PROFILES
+
+__all__ = ["dump", "load", "parse"]
+
+CONTROL = {
+    "data": "A",
+    "output": "B",
+    "sigma": "C",
+    "psf": "D",
+    "psf_fine": "E",
+    "mask": "F",
+    "constraints": "G",
+    "region": "H",
+    "conv_box": "I",
+    "zeropoint": "J",
+    "plate_scale": "K",
+    "display": "O",
+    "mode": "P",
+}
+"""Keys of the control lines by the name of their rule, which is also that of their field in ``Control``."""
+
+NO_TRUNCATION = """
+-- ERROR: Component #{} is being truncated but it is not pointing 
+          to a truncation function.  Must quit now....
+
+"""  # noqa: W291
+
+
+def load(path: Path, name: str) -> Job:
+    """Read a menu file.
+
+    Args:
+        path: the file.
+        name: what messages and outputs call it.
+
+    Raises:
+        FeedmeError: the file cannot be opened; or as :func:`parse`.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
+    except OSError as error:
+        raise FeedmeError(name, 0, f"{error.strerror}, expected an input file") from None
+    return parse(text, name)
+
+
+def parse(text: str, path: str = "") -> Job:
+    """Read a menu as GALFIT 3.0.5 reads it.
+
+    Args:
+        text: of the menu.
+        path: the file's name, for messages.
+
+    Raises:
+        FeedmeError: what GALFIT could not run, or would misread without a word; names the line.
+        UnsupportedError: a menu for several bands.
+    """
+    if "\0" in text:
+        raise FeedmeError(path, 0, "this is no text, expected an input file")
+    try:
+        tree: Any = grammars.load("feedme").parse(f"\n{text}\n")
+    except UnexpectedInput as error:
+        raise _error(error, text, path) from None
+    reader = _Reader(path)
+    for line in tree.children:
+        reader.read(line.data, *line.children)
+    return reader.job()
+
+
+class _Reader:
+    """The state of a menu while its lines are read: a method for each rule of the grammar."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.control = Control()
+        self.blocks: list[Block] = []
+        self.warnings: list[str] = []
+
+    def read(self, rule: str, key: Token, *values: Token) -> None:
+        """Take in one line: its key and its values."""
+        if values and values[-1].type == "LOST":
+            self.warn(key, f"')' stands apart from '{key}', so the values after it are not read")
+            values = ()
+        if rule in CONTROL:
+            lines = tuple({**dict(self.control.lines), CONTROL[rule]: _line(key)}.items())
+            changes = self.control_changes(rule, key, values)
+            self.control = replace(self.control, **changes, lines=lines)
+        else:
+            getattr(self, rule)(key, *values)
+
+    def warn(self, key: Token, message: str) -> None:
+        self.warnings.append(f"{self.path}:{_line(key)}: {message}")
+
+    def job(self) -> Job:
+        """What has been read.
+
+        Raises:
+            FeedmeError: what a line by itself does not show.
+        """
+        if self.control.region is None:
+            raise FeedmeError(self.path, 0, "no H) line, expected the region to fit, H) xmin xmax ymin ymax")
+        if self.control.psf_fine < 1:
+            what = f"E) is {self.control.psf_fine}, expected PSF pixels per data pixel, 1 or more"
+            raise FeedmeError(self.path, self.control.line("E"), what)
+        components = tuple(block.component(number) for number, block in enumerate(self.blocks, 1))
+        for component in components:
+            self.check_links(component, components)
+            self.check_numbering(component)
+        return Job(self.control, components, self.path, tuple(self.warnings))
+
+    def check_links(self, component: Component, components: tuple[Component, ...]) -> None:
+        """GALFIT stops at a link to nothing, and crashes where it needs one."""
+        lines = self.blocks[component.number - 1].lines
+        for key, links in (("Ti)", component.inner), ("To)", component.outer)):
+            if links and component.is_truncation:
+                what = f"'{key}' in a truncation, expected it in the component that is truncated"
+                raise FeedmeError(self.path, lines[key], what)
+            for number in links:
+                if not (1 <= number <= len(components) and components[number - 1].is_truncation):
+                    what = f"'{key}' names component {number}, expected the number of a truncation, T0)"
+                    raise FeedmeError(self.path, lines[key], what, NO_TRUNCATION.format(component.number))
+        needs_break = component.variant == 3 or (component.kind, component.variant) == ("edgedisk", 2)
+        if needs_break and component.kind not in ("psf", "sky") and not (component.inner or component.outer):
+            what = f"'{component.name}' has no break radius, expected Ti) or To) with the number of a truncation"
+            raise FeedmeError(self.path, component.line, what)
+
+    def check_numbering(self, component: Component) -> None:
+        if component.is_truncation or component.kind in ("psf", "sky"):
+            return
+        eight, nine = component.parameter("8"), component.parameter("9")
+        if 0 < eight.value <= 1 and not 0 < nine.value <= 1:
+            what = "8) looks like an axis ratio, as in menus of GALFIT 2; GALFIT 3 has it at 9) and the angle at 10)"
+            self.warnings.append(f"{self.path}:{component.line}: {what}")
+
+    # Control lines
+
+    def control_changes(self, rule: str, key: Token, values: tuple[Token, ...]) -> dict[str, Any]:
+        """Fields of ``Control`` that a line gives."""
+        if re.match("a[0-9]", key, re.I):
+            raise UnsupportedError(self.path, _line(key), f"'{key}': {SEVERAL_BANDS}")
+        old = getattr(self.control, rule)
+        match rule, values:
+            case "psf", _:
+                return self.names(("psf", "kernel"), values)
+            case "region", _:
+                return {rule: tuple(map(int, values))}
+            case "plate_scale", _:
+                return {rule: (*map(_number, values), *old[len(values) :])}
+            case "conv_box", _:
+                return {rule: self.box(key, values)}
+            case _, ():
+                return {}
+            case "zeropoint", (value,):
+                return {rule: _number(value)}
+            case (("psf_fine" | "mode"), (value,)):
+                return {rule: _whole(value, old)}
+            case "display", (word,):
+                return {rule: str(word) if re.match("reg|cur|both", word) else "regular"}
+            case _:
+                return self.names((rule,), values)
+
+    def names(self, fields: tuple[str, ...], values: tuple[Token, ...]) -> dict[str, Any]:
+        """Names, blank from the word on that begins a comment."""
+        words = dict(zip(fields, map(str, values), strict=False))
+        begin = next((i for i, word in enumerate(values) if word.startswith("#")), len(values))
+        comments = {name: word for name, word in self.control.comments if name not in words}
+        comments.update(list(words.items())[begin:])
+        names = {name: word if i < begin else "" for i, (name, word) in enumerate(words.items())}
+        return {**names, "comments": tuple(comments.items())}
+
+    def box(self, key: Token, values: tuple[Token, ...]) -> tuple[int, int]:
+        """GALFIT reads whole numbers and stops at the first decimal point."""
+        width, height = self.control.conv_box
+        if values:
+            width = _whole(values[0], width)
+        if len(values) == 2:
+            if values[0].lstrip("+-").isdigit():
+                return width, _whole(values[1], height)
+            self.warn(key, f"'{values[0]}' is no whole number, so the box is read as {width} {height}")
+        return width, height
+
+    # Heads of components
+
+    def light(self, key: Token, name: Token) -> None:
+        block = Block(str(name), ten_parameters(), {"0)": _line(key)})
+        if block.component(1).kind not in PROFILES:
+            known = ", ".join(dict.fromkeys((*FUNCTIONS, *PROFILES)))
+            raise FeedmeError(self.path, _line(key), f"unknown component '{name}', expected one of {known}")
+        self.blocks.append(block)
+
+    def sky(self, key: Token, name: Token) -> None:
+        self.blocks.append(Block(str(name), three_parameters(), {"0)": _line(key)}))
+
+    def truncation(self, key: Token, name: Token) -> None:
+        self.blocks.append(Block(str(name), truncation_parameters(), {"0)": _line(key)}))
+
+    # Their lines
+
+    def position(self, key: Token, *values: Token) -> None:
+        self.blocks[-1].set_position(*_split(values))
+
+    def number(self, key: Token, *values: Token) -> None:
+        self.blocks[-1].set_number(_ten(key.lstrip("Tt")), *_split(values))
+
+    def unused(self, key: Token) -> None:
+        self.warn(key, f"'{key}' is not used: x and y, with a toggle each, belong in line 1)")
+
+    def sky_unused(self, key: Token) -> None:
+        pass
+
+    def skip(self, key: Token, *values: Token) -> None:
+        if values:
+            self.blocks[-1].skip = _whole(values[0], 0)
+
+    def inner(self, key: Token, *values: Token) -> None:
+        self.blocks[-1].inner = tuple(map(int, values))
+        self.blocks[-1].lines["Ti)"] = _line(key)
+
+    def outer(self, key: Token, *values: Token) -> None:
+        self.blocks[-1].outer = tuple(map(int, values))
+        self.blocks[-1].lines["To)"] = _line(key)
+
+    def c0(self, key: Token, *values: Token) -> None:
+        self.blocks[-1].set_c0(*_split(values))
+
+    def bending(self, key: Token, *values: Token) -> None:
+        self.blocks[-1].set_bending(self.mode(key), *_split(values))
+
+    def fourier(self, key: Token, *values: Token) -> None:
+        self.blocks[-1].set_fourier(self.mode(key), *_split(values))
+
+    def mode(self, key: Token) -> int:
+        n = _whole(key[1:], 0)
+        if n < 1:
+            raise FeedmeError(self.path, _line(key), f"'{key}', expected a mode number of 1 or more")
+        return n
+
+    def rotation_function(self, key: Token, *values: Token) -> None:
+        block = self.blocks[-1]
+        word = str(values[0]) if values else block.function
+        function = "power" if word.startswith("power") else "" if word.startswith("none") else "log"
+        if function and block.function not in ("", function):
+            self.warn(key, f"'{word}' comes too late, the rotation is '{block.function}' already; put R0) first")
+        block.set_rotation(function)
+
+    def rotation(self, key: Token, *values: Token) -> None:
+        self.blocks[-1].set_rotation_number(_ten(key[1:]), *_split(values))
+
+
+# Tokens
+
+
+def _line(token: Token) -> int:
+    assert token.line is not None
+    return token.line - 1  # the text was given a line break in front
+
+
+def _split(values: tuple[Token, ...]) -> tuple[list[float], list[int]]:
+    """Numbers and toggles of a line."""
+    numbers = [_number(value) for value in values if value.type == "NUMBER"]
+    return numbers, [int(value) for value in values if value.type == "TOGGLE"]
+
+
+def _number(word: str) -> float:
+    return float.fromhex(word) if "x" in word.lower() else float(word)
+
+
+def _whole(word: str, old: int) -> int:
+    """The whole number with which a word begins, as C reads it: 2 of 2.5; ``old`` where there is none."""
+    found = re.match("[-+]?[0-9]+", word)
+    return int(found[0]) if found else old
+
+
+def _ten(digits: str) -> int:
+    """The number of a key: 10, else its first digit."""
+    return 10 if digits.startswith("10") else int(digits[0])
+
+
+# Errors
+
+SEVERAL_BANDS = "menus for several bands (GALFITM) are not supported, expected a menu for one image"
+
+EXPECTED = {
+    "NUMBER": "a number",
+    "INTEGER": "a whole number",
+    "FUNCTION": f"the name of a function, one of {', '.join(FUNCTIONS)}",
+    "SHAPE": "radial, length or height",
+}
+"""What to call the terminals of the grammar that are values."""
+
+
+def _error(error: UnexpectedInput, text: str, path: str) -> FeedmeError:
+    """A syntax error in the user's words."""
+    token = getattr(error, "token", None)
+    if token is not None and token.type == "$END":
+        return FeedmeError(path, 0, "no component, expected at least one, such as 0) sersic")
+    number, column = error.line - 1, error.column - 1
+    line = text.split("\n")[number - 1]
+    before, found = line[:column].split(), line[column:].split()
+    bands = r"\s*J\S*\s+[0-9.]+,[0-9.]|.*\s(cheb|band)\b"
+    if re.match(bands, line, re.I) or re.search(r"^\s*A[0-9]\)", text, re.M | re.I):
+        return UnsupportedError(path, number, f"'{line.split()[0]}': {SEVERAL_BANDS}")
+    if not before:
+        return FeedmeError(path, number, _wrong_key(found[0]))
+    wanted: set[str] = getattr(error, "expected", set())
+    what = next((words for terminal, words in EXPECTED.items() if terminal in wanted), "the end of the line")
+    if before[0][0] in "Hh":
+        what = "four whole numbers, xmin xmax ymin ymax"
+    found_word = f"'{found[0]}'" if found else "nothing"
+    return FeedmeError(path, number, f"{found_word} after '{before[-1]}', expected {what}")
+
+
+def _wrong_key(word: str) -> str:
+    glued = re.match(r"([^\s)]*\))[^\s)]", word)
+    if glued:
+        return f"'{word}' has no blank space after '{glued[1]}', expected some between key and value"
+    if word[0] in "NnTtXx":
+        return f"'{word}' would be a command of GALFIT's interactive menu (N, T and X are), expected a key"
+    return f"'{word}' stands before the first component, expected 0) or T0) first"

@@ -1,0 +1,121 @@
+"""Outputs that are there whole or not at all: nothing here leaves half a file behind, not even when it is killed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from galfeed.errors import OutputError
+
+
+def check_writable(folder: Path, name: str) -> None:
+    """See before a fit whether its output can be written where it is wanted.
+
+    Args:
+        folder: what the name is relative to.
+        name: the file to be written later, as the user gave it; it may exist.
+
+    Raises:
+        OutputError: no name, no such folder, a folder of that name, no permission.
+    """
+    if not name.strip():
+        raise OutputError("the output image, line B), has no name: expected a file name")
+    path = folder / name
+    if path.is_dir():
+        raise OutputError(f"{name}: cannot be written: a folder of that name exists")
+    if not path.parent.is_dir():
+        raise OutputError(f"{name}: cannot be written: no folder {str(Path(name).parent)!r}")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise OutputError(f"{name}: cannot be written: no permission in folder {str(Path(name).parent)!r}")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise OutputError(f"{name}: cannot be written: the file is write-protected")
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write a file, over an older one of that name, which stays as it is until the new one is complete.
+
+    Raises:
+        OutputError: it cannot be written (missing folder, no permission, full disk).
+    """
+    with _reported(path):
+        target = Path(os.path.realpath(path))  # a link keeps pointing where it did
+        if target.exists() and not stat.S_ISREG(target.stat().st_mode):
+            target.write_bytes(data)  # a device or a pipe: nothing to put in its place
+            return
+        with draft(target.parent, data) as whole:
+            os.replace(whole, target)
+
+
+def append(path: Path, text: str) -> None:
+    """Add a text to the end of a file in one write, so that entries of processes that run together do not mix.
+
+    Raises:
+        OutputError: it cannot be written; the file then is as it was.
+    """
+    data = text.encode("utf-8", "surrogateescape")
+    with _reported(path):
+        new = not path.exists()
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            _write_whole(file, data)
+        except OSError:
+            if new and os.fstat(file).st_size == 0:
+                path.unlink()
+            raise
+        finally:
+            os.close(file)
+
+
+def _write_whole(file: int, data: bytes) -> None:
+    """Append all of the data or nothing, unless another process has already written behind the part."""
+    written = os.write(file, data)
+    if written < len(data):
+        end = os.lseek(file, 0, os.SEEK_CUR)
+        if end == os.fstat(file).st_size:
+            os.ftruncate(file, end - written)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@contextmanager
+def draft(folder: Path, data: bytes) -> Iterator[Path]:
+    """A complete file under a hidden name of its own, to be linked or renamed; removed at the end if still there."""
+    path = folder / f".galfeed-{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    create(path, data)
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def create(path: Path, data: bytes) -> None:
+    """Write a new file; one that cannot be written completely is removed.
+
+    Raises:
+        FileExistsError: the name is taken.
+        OSError: it cannot be written.
+    """
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        with open(file, "wb") as stream:
+            stream.write(data)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {reason(error)}") from None
+
+
+def reason(error: OSError) -> str:
+    """What the system says, for the end of a one-line message."""
+    return (error.strerror or str(error)).lower()

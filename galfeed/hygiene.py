@@ -1,0 +1,60 @@
+"""GALFIT's canonical form of a component's numbers: 0 < q <= 1, -90 < PA <= 90, size at least 0.01 pixel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from galfeed.job import Component, Job, Parameter
+from galfeed.profiles import PROFILES
+
+SMALLEST_Q = 0.01
+SMALLEST_SIZE = 0.01  # pixels
+
+
+def canonical(job: Job) -> Job:
+    """The same model in canonical numbers.
+
+    An axis ratio above 1 is inverted, with the size multiplied by it and the angle turned by a quarter; one below
+    0.01 is set to 0.01.  Fixed numbers too: GALFIT does so before the first iteration.
+    """
+    return replace(job, components=tuple(_canonical(c) for c in job.components))
+
+
+def _canonical(component: Component) -> Component:
+    profile = PROFILES.get(component.kind)
+    if profile is None or profile.spec("10") is None:
+        return component
+    angle = component.parameter("10")
+    changes = {"10": replace(angle, value=wrapped(angle.value))}
+    if profile.spec("9") is not None:
+        size, q = component.parameter("4"), component.parameter("9")
+        if q.value > 1:
+            changes["4"] = replace(size, value=size.value * q.value)
+            changes["9"] = replace(q, value=1 / q.value)
+            changes["10"] = replace(angle, value=wrapped(angle.value - 90))
+        elif q.value <= SMALLEST_Q:
+            changes["9"] = replace(q, value=SMALLEST_Q)
+    return component.updated(changes)
+
+
+def wrapped(angle: float) -> float:
+    """An angle modulo a half turn, within 90 degrees of 0."""
+    if abs(angle) <= 90:
+        return angle
+    turned = (angle + 90) % 180 - 90
+    return 90.0 if turned == -90 and angle > 0 else turned
+
+
+def clamp_sizes(job: Job) -> Job:
+    """Sizes below GALFIT's smallest, set to it (GALFIT does so in the first iteration; 0 it cannot handle)."""
+    return replace(job, components=tuple(_clamp_size(c) for c in job.components))
+
+
+def _clamp_size(component: Component) -> Component:
+    profile = PROFILES.get(component.kind)
+    changes: dict[str, Parameter] = {}
+    for spec in profile.params if profile else ():
+        parameter = component.parameter(spec.key)
+        if spec.unit == "pix" and spec.positive and parameter.value < spec.limits[0] and parameter.value != 0:
+            changes[spec.key] = replace(parameter, value=spec.limits[0])
+    return component.updated(changes)

@@ -1,0 +1,259 @@
+"""Batched Levenberg-Marquardt with limits; knows least squares, not galaxies.
+
+Each problem of the batch has its own damping and its own end; one that has ended is not evaluated again.  How damping
+changes and when a problem ends is a strategy of its own: :class:`Countdown`, the path that GALFIT takes, or
+:class:`Gain`, the more robust one.
+
+Levenberg 1944, Marquardt 1963.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from galfeed.result import Status
+
+LEAST_DAMPING, MOST_DAMPING = 1e-30, 1e10
+SINGULAR = 1e-14  # smallest eigenvalue of a normal matrix scaled to unit diagonal
+
+
+class Normal(NamedTuple):
+    """Normal equations of b problems with P unknowns."""
+
+    chi2: Tensor  # (b,)
+    gradient: Tensor  # (b, P)  J^T W (data - model)
+    matrix: Tensor  # (b, P, P)  J^T W J
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds (B, P) of the unknowns and the largest change (P,) of each in one iteration."""
+
+    lower: Tensor
+    upper: Tensor
+    step: Tensor
+
+    def take(self, rows: Tensor) -> Limits:
+        """Of some rows of the batch."""
+        return Limits(self.lower[rows], self.upper[rows], self.step)
+
+    def clamp(self, unknowns: Tensor) -> Tensor:
+        return torch.clamp(unknowns, self.lower, self.upper)
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Where the problems ended.
+
+    Args:
+        unknowns: (B, P).  chi2: (B,).  matrix: (B, P, P) J^T W J there.
+        left: (B,) fall of chi^2 that the undamped step still promises, as a fraction of it.
+        status, iterations: how each ended and after how many steps tried.
+    """
+
+    unknowns: Tensor
+    chi2: Tensor
+    matrix: Tensor
+    left: Tensor
+    status: list[Status]
+    iterations: list[int]
+
+
+class Step(NamedTuple):
+    """Progress of one iteration, for reports: rows of the batch (b,), their state and relative change of chi^2."""
+
+    number: int
+    rows: Tensor
+    unknowns: Tensor
+    chi2: Tensor
+    change: Tensor
+    damping: Tensor
+
+
+class Judged(NamedTuple):
+    """What a strategy needs to know of a step (b,): accepted?, actual over predicted fall, relative fall of chi^2."""
+
+    accepted: Tensor
+    gain: Tensor
+    fall: Tensor
+
+
+class Strategy(Protocol):
+    """How damping changes and when a problem ends."""
+
+    first: float
+
+    def begin(self, batch: int, like: Tensor) -> None:
+        """Forget all and make room for a batch."""
+
+    def next(self, rows: Tensor, damping: Tensor, step: Judged) -> tuple[Tensor, Tensor]:
+        """Damping (b,) of the next step and whether (b,) there is none."""
+
+
+class Countdown:
+    """GALFIT's path: damping falls or rises tenfold, and ten insignificant iterations in a row are the end (probed).
+
+    Its refused steps with next to no damping differ by nothing; they are counted but not tried again.
+    """
+
+    first = 1e-2
+    insignificant = 1e-4  # relative fall of chi^2
+    patience = 10
+    noticeable = 1e-3  # damping that changes a step
+
+    def begin(self, batch: int, like: Tensor) -> None:
+        self.left = torch.full((batch,), self.patience + 1, dtype=torch.long, device=like.device)
+
+    def next(self, rows: Tensor, damping: Tensor, step: Judged) -> tuple[Tensor, Tensor]:
+        damping = damping * torch.where(step.accepted, 0.1, 10.0)
+        decades = torch.where(step.accepted, 0.0, (self.noticeable / damping).log10().round().clamp(min=0))
+        dull = ~step.accepted | (step.fall < self.insignificant)
+        self.left[rows] = torch.where(dull, self.left[rows] - 1 - decades.long(), self.patience + 1)
+        return damping * 10.0**decades, self.left[rows] <= 0
+
+
+class Gain:
+    """Damping by the gain ratio (Nielsen 1999, IMM-REP-1999-05); ends when many steps in a row were refused."""
+
+    patience = 12
+
+    def __init__(self, first: float = 1e-3) -> None:
+        self.first = first
+
+    def begin(self, batch: int, like: Tensor) -> None:
+        self.refused = torch.zeros(batch, dtype=torch.long, device=like.device)
+
+    def next(self, rows: Tensor, damping: Tensor, step: Judged) -> tuple[Tensor, Tensor]:
+        relaxed = (1 - (2 * step.gain.clamp(0, 1) - 1) ** 3).clamp(min=0.1)
+        self.refused[rows] = torch.where(step.accepted, 0, self.refused[rows] + 1)
+        return damping * torch.where(step.accepted, relaxed, 10.0), self.refused[rows] >= self.patience
+
+
+def minimise(
+    evaluate: Callable[[Tensor, Tensor], Normal],
+    start: Tensor,
+    limits: Limits,
+    strategy: Strategy | None = None,
+    *,
+    tolerance: Tensor | float = 1e-9,
+    stalled: Tensor | float = 1e-5,
+    canonical: Callable[[Tensor], Tensor] | None = None,
+    max_iterations: int = 100,
+    report: Callable[[Step], None] | None = None,
+) -> Solution:
+    """Minimise B sums of squares.
+
+    Args:
+        evaluate: (unknowns (b, P), rows (b,)) -> normal equations of those rows of the batch.
+        start: (B, P), inside the limits.
+        limits: a problem whose solution lies outside ends at the limit.
+        strategy: of damping and ending; :class:`Gain` by default.
+        tolerance: (B,) or one number: converged when the undamped step promises to lower chi^2 by less than this
+            fraction of it.
+        stalled: likewise; a problem that ends while more than this is promised has stalled.
+        canonical: unknowns (b, P) -> the same point in other numbers, applied to every trial.
+        max_iterations: steps tried, refused ones included.
+        report: called after each iteration.
+    """
+    batch, count = start.shape
+    strategy = strategy or Gain()
+    strategy.begin(batch, start)
+    unknowns, everyone = start.clone(), torch.arange(batch, device=start.device)
+    chi2, gradient, matrix = (t.clone() for t in evaluate(unknowns, everyone))
+    damping = torch.full_like(chi2, strategy.first)
+    tolerance, stalled = (
+        torch.as_tensor(t, dtype=chi2.dtype, device=chi2.device).expand(batch) for t in (tolerance, stalled)
+    )
+    status: list[Status | None] = [None] * batch
+    iterations = [0] * batch
+    for row in torch.nonzero(~_finite(Normal(chi2, gradient, matrix)))[:, 0].tolist():
+        status[row] = Status.NONFINITE
+    if count == 0:
+        status = [s or Status.NOTHING_FREE for s in status]
+
+    def promised(rows: Tensor) -> Tensor:
+        free = _free(unknowns[rows], gradient[rows], limits.take(rows))
+        return _promise(gradient[rows], matrix[rows], free) / chi2[rows]
+
+    for number in range(1, max_iterations + 1):
+        rows = everyone[torch.tensor([s is None for s in status], device=start.device)]
+        ready = ~(promised(rows) > tolerance[rows])  # chi^2 of exactly 0 makes it nan
+        for row in rows[ready].tolist():
+            status[row] = Status.CONVERGED
+        rows = rows[~ready]
+        if len(rows) == 0:
+            break
+        here, own = unknowns[rows], limits.take(rows)
+        step = _solve(gradient[rows], matrix[rows], damping[rows], _free(here, gradient[rows], own))
+        trial = own.clamp(here + step.clamp(-limits.step, limits.step))
+        step = trial - here
+        predicted = (step * (2 * gradient[rows] - (matrix[rows] @ step[:, :, None])[:, :, 0])).sum(1)
+        trial = canonical(trial) if canonical else trial
+        tried = evaluate(trial, rows)
+        fall = chi2[rows] - tried.chi2
+        good = _finite(tried) & (fall > 0)
+        moved = rows[good]
+        unknowns[moved], chi2[moved] = trial[good], tried.chi2[good]
+        gradient[moved], matrix[moved] = tried.gradient[good], tried.matrix[good]
+        fall = torch.where(good, fall / tried.chi2, 0.0)
+        judged = Judged(good, fall * chi2[rows] / predicted.clamp(min=1e-300), fall)
+        next_damping, ended = strategy.next(rows, damping[rows], judged)
+        damping[rows] = next_damping.clamp(LEAST_DAMPING, MOST_DAMPING)
+        for row in rows.tolist():
+            iterations[row] = number
+        over = rows[ended]
+        for row, far in zip(over.tolist(), promised(over) > stalled[over], strict=True):
+            status[row] = Status.STALLED if far else Status.CONVERGED
+        if report:
+            report(Step(number, rows, unknowns[rows], chi2[rows], 0 - fall, damping[rows]))
+    left = promised(everyone)
+    return Solution(unknowns, chi2, matrix, left, [s or Status.MAX_ITERATIONS for s in status], iterations)
+
+
+def singular(matrix: Tensor) -> Tensor:
+    """Which normal matrices (b, P, P) cannot be inverted to working precision, (b,) bool.
+
+    Unknowns of no effect (0 on the diagonal) are left out; where there are no others the matrix is singular.
+    """
+    diagonal = matrix.diagonal(dim1=1, dim2=2)
+    alive = diagonal > 0
+    usable = alive.any(1) & matrix.isfinite().flatten(1).all(1)
+    scale = torch.where(alive, diagonal.clamp(min=1e-300).rsqrt(), 0.0)
+    scaled = torch.where(usable[:, None, None], matrix * scale[:, :, None] * scale[:, None, :], 0.0)
+    scaled = scaled + torch.diag_embed((~alive & usable[:, None]).to(matrix.dtype))
+    return torch.linalg.eigvalsh(scaled)[:, 0] < SINGULAR
+
+
+def _finite(normal: Normal) -> Tensor:
+    return normal.chi2.isfinite() & normal.gradient.isfinite().all(1) & normal.matrix.isfinite().flatten(1).all(1)
+
+
+def _free(unknowns: Tensor, gradient: Tensor, limits: Limits) -> Tensor:
+    """Unknowns (b, P) that may move: not those at a limit that are pushed outwards."""
+    return ~(((unknowns <= limits.lower) & (gradient < 0)) | ((unknowns >= limits.upper) & (gradient > 0)))
+
+
+def _solve(gradient: Tensor, matrix: Tensor, damping: Tensor, free: Tensor) -> Tensor:
+    """Damped step (b, P): (A + damping diag A) step = g, in units of diag A; unknowns without effect stay."""
+    diagonal = matrix.diagonal(dim1=1, dim2=2)
+    moving = free & (diagonal > 0)
+    scale = torch.where(moving, diagonal.clamp(min=1e-300).rsqrt(), 0.0)
+    scaled = matrix * scale[:, :, None] * scale[:, None, :]
+    scaled.diagonal(dim1=1, dim2=2).copy_(torch.where(moving, 1 + damping[:, None], 1.0))
+    factor, info = torch.linalg.cholesky_ex(scaled)
+    step = torch.cholesky_solve((gradient * scale)[:, :, None], factor)[:, :, 0]
+    # not positive definite to working precision: go downhill
+    return torch.where((info == 0)[:, None], step, gradient * scale) * scale
+
+
+def _promise(gradient: Tensor, matrix: Tensor, free: Tensor) -> Tensor:
+    """(b,) fall of chi^2 that the undamped step predicts, g^T A^-1 g."""
+    step = _solve(gradient, matrix, gradient.new_full((len(gradient),), 1e-12), free)
+    promise = (step * gradient).sum(1)
+    return torch.where(promise >= 0, promise, math.inf)

@@ -1,0 +1,156 @@
+"""The record that every file of this folder fills in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from galfeed.job import Component, ParamSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+POSITION_STEP = 25.0  # pixels an iteration, as in GALFIT
+ANGLE_STEP = 60.0  # degrees
+MAGNITUDE_STEP = 3.0
+FACTOR = math.log(3.0)  # a size, index or axis ratio changes by no more than this factor in an iteration
+SMALLEST_SIZE = 0.01  # pixels, as in GALFIT
+INDICES = (0.02, 50.0)
+
+X = ParamSpec("1", "xc", "XC", "X center [pixel]", "  Position x, y", "pix", step=POSITION_STEP)
+Y = ParamSpec("2", "yc", "YC", "Y center [pixel]", "", "pix", step=POSITION_STEP)
+AXIS_RATIO = ParamSpec(
+    "9", "q", "AR", "Axis ratio (b/a)", "  Axis ratio (b/a)  ", limits=(0.01, math.inf), positive=True, step=FACTOR
+)
+POSITION_ANGLE = ParamSpec(
+    "10",
+    "pa",
+    "PA",
+    "Position Angle (PA) [degrees: Up=0, Left=90]",
+    "  Position angle (PA) [deg: Up=0, Left=90]",
+    "deg",
+    step=ANGLE_STEP,
+)
+
+
+X_SPACED = replace(X, menu=X.menu + " ")  # so GALFIT prints it for some functions
+
+
+@dataclass(frozen=True)
+class Blank:
+    """A line of a menu that a function does not use.
+
+    Args:
+        menu: comment of the line, after ``#``, verbatim.
+        value: what a restart file holds there; None: what the menu held.
+        toggle: what a restart file holds there.
+    """
+
+    menu: str = "     ----- "
+    value: float | None = None
+    toggle: int = 0
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """GALFIT's sub-pixel grid: N x N mid-points a pixel, N from the elliptical radius r of the pixel's centre.
+
+    r < 1: ``core``, or, where ``core_size`` names a length, int(20 / (length * q)) kept within ``inner`` and 100;
+    r < ``inner_radius``: ``inner``; r < 10: nint(20 / r); beyond: 1.
+    """
+
+    inner: int = 20
+    inner_radius: float = 4.0
+    core: int = 100
+    core_size: str = ""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One function of GALFIT.
+
+    Args:
+        name: after ``0)`` in a menu.
+        params: its parameters in the order of the header, x and y included.
+        surface: what ``3)`` becomes for the variants 1, 2 and 3, where that differs.  In the header it is a
+            truncation that decides, see :meth:`header_specs`.
+        kind: "radial" (a function of the elliptical radius), "point" (the PSF itself) or "background" (of x, y).
+        intensity: radial kinds: f(r, **shape) with the numbers of ``params`` (key 4 to 8) and of ``derived`` by
+            name; background: f(dx, dy, **params) in ADU.  Elementwise in tensors of one shape.  None: the menu is
+            understood, the model is not there yet.
+        derived: numbers made of the shape parameters before ``intensity``, by name, such as kappa(n).
+        total: integral of the intensity over the plane for q = 1, in square pixels; None: ``3)`` is always a
+            surface brightness.
+        anchors: for each variant (0 too where ``total`` is None) the name of the radius at which ``3)`` is the
+            surface brightness, "" for the centre.
+        sampling: GALFIT's sub-pixel rule.
+        cusp: the sub-sample nearest the centre is replaced by the mean over its area (sersic and devauc).
+        blanks: lines of the menu that the function does not use, by key, where they differ from ``Blank()``.
+        held: parameters whose effect on ``derived`` GALFIT leaves out of its error bars.
+    """
+
+    name: str
+    params: tuple[ParamSpec, ...]
+    surface: Mapping[int, ParamSpec] = field(default_factory=dict)
+    kind: Literal["radial", "point", "background"] = "radial"
+    intensity: Callable[..., Tensor] | None = None
+    derived: Callable[..., dict[str, Any]] | None = None
+    total: Callable[..., Tensor] | None = None
+    anchors: Mapping[int, str] = field(default_factory=dict)
+    sampling: Sampling = Sampling()
+    cusp: bool = False
+    blanks: Mapping[str, Blank] = field(default_factory=dict)
+    held: tuple[str, ...] = ()
+
+    def specs(self, variant: int = 0) -> tuple[ParamSpec, ...]:
+        """The parameters of one variant (``sersic2`` is variant 2), in the order of the header."""
+        other = self.surface.get(variant)
+        return tuple(other if other and s.key == "3" else s for s in self.params)
+
+    def header_specs(self, component: Component) -> tuple[ParamSpec, ...]:
+        """The parameters as the FITS header names them.
+
+        There ``3)`` is the brightness at the break radius for any inner truncation and the central one for an
+        outer truncation alone, whatever the digit, and without truncation a digit 1 counts for nothing.
+        """
+        variant = 3 if component.inner else 1 if component.outer else component.variant
+        return self.specs(0 if variant == 1 and not component.outer else variant)
+
+    def spec(self, key: str, variant: int = 0) -> ParamSpec | None:
+        """The parameter at a menu key, None where the function has none."""
+        return next((s for s in self.specs(variant) if s.key == key), None)
+
+
+def magnitude(comment: str = "Integrated magnitude") -> ParamSpec:
+    return ParamSpec("3", "mag", "MAG", comment, "  Integrated magnitude ", "mag", step=MAGNITUDE_STEP)
+
+
+def surface_brightness(header: str, comment: str, menu: str) -> ParamSpec:
+    return ParamSpec("3", "mu", header, comment, menu, "mag", step=MAGNITUDE_STEP)
+
+
+CENTRAL = surface_brightness(
+    "MU_0", "Central surface brightness [mag/arcsec^2]", "  Central surface brghtness [mag/arcsec^2]"
+)
+
+
+def size(name: str, header: str, comment: str, menu: str) -> ParamSpec:
+    """The size at ``4)``, pixels."""
+    return ParamSpec(
+        "4", name, header, comment, menu, "pix", limits=(SMALLEST_SIZE, math.inf), positive=True, step=FACTOR
+    )
+
+
+def index(header: str, comment: str, menu: str, limits: tuple[float, float] = INDICES) -> ParamSpec:
+    """The exponent n at ``5)``."""
+    return ParamSpec("5", "n", header, comment, menu, limits=limits, positive=True, step=FACTOR)
+
+
+AT_BREAK = surface_brightness(
+    "MUBRK",
+    "Surf. brghtnss @ the break radius [mag/arcsec^2]",
+    "  Surface brghtnss @ outer R_break [mag/arcsec^2]",
+)
+AT_BREAK_RADIUS = replace(AT_BREAK, comment="Surf. brghtnss @ break radius [mag/arcsec^2]")

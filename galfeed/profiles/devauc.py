@@ -1,0 +1,43 @@
+"""De Vaucouleurs profile: the Sersic profile of n = 4.
+
+de Vaucouleurs 1948; Peng et al. 2010 (AJ 139, 2097), section 3.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from galfeed.profiles import sersic
+from galfeed.profiles._profile import Blank, Profile
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+N = 4.0
+KAPPA = 7.669254  # GALFIT's kappa(4), probed to 1e-6
+
+
+def intensity(r: Tensor, re: Tensor) -> Tensor:
+    """f(r), 1 at r = re.  Args: r, re in pixels."""
+    return (KAPPA * (1.0 - ((r.clamp(min=sersic.TINY) / re).log() / N).exp())).exp()
+
+
+def total(re: Tensor) -> Tensor:
+    """Integral over the plane for q = 1, square pixels."""
+    return sersic.total(re, re.new_tensor(N), re.new_tensor(KAPPA))
+
+
+PROFILE: Profile = replace(
+    sersic.PROFILE,
+    name="devauc",
+    params=tuple(
+        replace(s, menu="  R_e (effective radius)    [pix]") if s.key == "4" else s
+        for s in sersic.PROFILE.params
+        if s.key != "5"
+    ),
+    intensity=intensity,
+    derived=None,
+    total=total,
+    blanks={"5": Blank(value=N)},
+)

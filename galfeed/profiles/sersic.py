@@ -1,0 +1,76 @@
+"""Sersic profile: f(r) = exp(-kappa ((r / Re)^(1/n) - 1)), f(Re) = 1.
+
+Sersic 1968; Peng et al. 2010 (AJ 139, 2097), eq. 5 and 6.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from galfeed.profiles._kappa import kappa
+from galfeed.profiles._profile import (
+    AT_BREAK_RADIUS,
+    AXIS_RATIO,
+    CENTRAL,
+    POSITION_ANGLE,
+    Profile,
+    Sampling,
+    X,
+    Y,
+    index,
+    magnitude,
+    size,
+    surface_brightness,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TINY = 1e-300  # keeps log(r) finite at the centre
+
+
+def derived(re: Tensor, n: Tensor) -> dict[str, Tensor]:
+    return {"kappa": kappa(n)}
+
+
+def intensity(r: Tensor, re: Tensor, n: Tensor, kappa: Tensor) -> Tensor:
+    """f(r), 1 at r = re.
+
+    Args:
+        r: elliptical radius, pixels.
+        re: effective radius, pixels.  n: Sersic index.  kappa: kappa(n).
+    """
+    return (kappa * (1.0 - ((r.clamp(min=TINY) / re).log() / n).exp())).exp()
+
+
+def total(re: Tensor, n: Tensor, kappa: Tensor) -> Tensor:
+    """2 pi Re^2 e^kappa n kappa^(-2n) Gamma(2n): the integral over the plane for q = 1 (eq. 6)."""
+    return 2 * math.pi * re**2 * n * (kappa - 2 * n * kappa.log() + (2 * n).lgamma()).exp()
+
+
+PROFILE = Profile(
+    name="sersic",
+    params=(
+        X,
+        Y,
+        magnitude("Integrated magnitude [mag]"),
+        size("re", "RE", "Effective radius Re [pixels]", "  R_e (effective radius)   [pix]"),
+        index("N", "Sersic index", "  Sersic index n (de Vaucouleurs n=4) "),
+        AXIS_RATIO,
+        POSITION_ANGLE,
+    ),
+    surface={
+        1: CENTRAL,
+        2: surface_brightness(
+            "MU_E", "Effective surface brightness [mag/arcsec^2]", "  Surface brightness at R_e [mag/arcsec^2]"
+        ),
+        3: AT_BREAK_RADIUS,
+    },
+    intensity=intensity,
+    derived=derived,
+    total=total,
+    anchors={1: "", 2: "re"},
+    sampling=Sampling(core_size="re"),
+    cusp=True,
+)

@@ -1,0 +1,197 @@
+"""From jobs of like structure to a model of their images: the sum of their components."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from galfeed import psf, render, shape
+from galfeed.errors import UnsupportedError
+from galfeed.images import Exposure
+from galfeed.job import Component, Job, ParamRef, ParamSpec
+from galfeed.profiles import PROFILES, Profile
+from galfeed.render import Derivatives, Frame
+
+
+@dataclass(frozen=True)
+class SceneComponent:
+    """One component of every job of the batch.
+
+    Args:
+        number: in the menu, from 1.
+        profile, variant: its function.
+        columns: {name: column of its value in (B, V)}.
+        skip: left out of the model image (``Z) 1``).
+    """
+
+    number: int
+    profile: Profile
+    variant: int
+    columns: dict[str, int]
+    skip: bool
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A batch of B jobs that have the same components, region size, PSF size and convolution box.
+
+    Args:
+        components: in the order of the menu.
+        refs, specs: what each of the V columns of values is.
+        start: (B, V) values of the menus.
+        frame: where they are rendered.
+    """
+
+    components: tuple[SceneComponent, ...]
+    refs: tuple[ParamRef, ...]
+    specs: tuple[ParamSpec, ...]
+    start: Tensor
+    frame: Frame
+
+    @property
+    def derivatives_agree(self) -> bool:
+        """Whether GALFIT's way to differentiate is the true one for this scene."""
+        return self.frame.psf is None and not any(c.profile.held for c in self.components)
+
+    def render(
+        self,
+        values: Tensor,
+        wanted: Sequence[int] = (),
+        *,
+        rows: Tensor | None = None,
+        derivatives: Derivatives = "true",
+        only: Sequence[int] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Model images and partial images.
+
+        Args:
+            values: (b, V) in the units of the menu.
+            wanted: columns to differentiate with respect to.
+            rows: (b,) which jobs of the batch; all by default.
+            derivatives: how to differentiate.
+            only: numbers of the components to add up; all by default.
+
+        Returns:
+            (b, H, W) in ADU, and (b, len(wanted), H, W).
+        """
+        frame = self.frame if rows is None else self.frame.take(rows)
+        image = values.new_zeros(len(values), *frame.shape)
+        partials = values.new_zeros(len(values), len(wanted), *frame.shape)
+        for component in self.components:
+            if only is not None and component.number not in only:
+                continue
+            own = {name: values[:, column] for name, column in component.columns.items()}
+            asked = tuple(name for name, column in component.columns.items() if column in wanted)
+            planes = _render(component, own, asked, frame, derivatives)
+            image += planes[0]
+            for name, plane in zip(asked, planes[1:], strict=True):
+                partials[:, wanted.index(component.columns[name])] = plane
+        return image, partials
+
+
+def _render(
+    component: SceneComponent,
+    values: dict[str, Tensor],
+    wanted: tuple[str, ...],
+    frame: Frame,
+    derivatives: Derivatives,
+) -> Tensor:
+    profile = component.profile
+    if profile.kind == "background":
+        return render.background(profile, values, wanted, frame)
+    if profile.kind == "point":
+        return render.point(values, wanted, frame, derivatives)
+    return render.radial(profile, component.variant, values, wanted, frame, derivatives)
+
+
+def structure(job: Job, exposure: Exposure) -> tuple[object, ...]:
+    """What jobs must share to be one batch."""
+    control = job.control
+    x1, x2, y1, y2 = exposure.region
+    toggles = tuple((c.name, c.skip, tuple((k, p.toggle > 0) for k, p in c.parameters())) for c in job.components)
+    shapes = tuple(None if a is None else a.shape for a in (exposure.psf, exposure.kernel))
+    return (toggles, x2 - x1, y2 - y1, shapes, control.psf_fine, control.conv_box)
+
+
+def build(jobs: Sequence[Job], exposures: Sequence[Exposure], dtype: torch.dtype = torch.float64) -> Scene:
+    """Make the scene of jobs that have the same :func:`structure`.
+
+    Raises:
+        UnsupportedError: a component or hidden parameter that cannot be modelled yet, named with its line.
+    """
+    for job in jobs:
+        refuse_unsupported(job, exposures[0].psf is not None)
+    first = jobs[0]
+    components: list[SceneComponent] = []
+    refs: list[ParamRef] = []
+    specs: list[ParamSpec] = []
+    for component in first.components:
+        profile = PROFILES[component.kind]
+        own = profile.specs(component.variant) + ((shape.C0,) if component.c0 is not None else ())
+        columns = {spec.name: len(refs) + i for i, spec in enumerate(own)}
+        refs += [ParamRef(component.number, spec.key) for spec in own]
+        specs += own
+        skip = component.skip == 1
+        components.append(SceneComponent(component.number, profile, component.variant, columns, skip))
+    start = torch.tensor([[job.parameter(ref).value for ref in refs] for job in jobs], dtype=dtype)
+    return Scene(tuple(components), tuple(refs), tuple(specs), start, _frame(jobs, exposures, dtype))
+
+
+def _frame(jobs: Sequence[Job], exposures: Sequence[Exposure], dtype: torch.dtype) -> Frame:
+    x1, x2, y1, y2 = exposures[0].region
+    control = jobs[0].control
+
+    def column(numbers: Sequence[float]) -> Tensor:
+        return torch.tensor(numbers, dtype=dtype)
+
+    def stack(images: Sequence[np.ndarray | None]) -> Tensor | None:
+        present = [torch.as_tensor(np.asarray(i, dtype=np.float64), dtype=dtype) for i in images if i is not None]
+        return torch.stack(present) if present else None
+
+    stars = stack([e.psf for e in exposures])
+    return Frame(
+        shape=(y2 - y1 + 1, x2 - x1 + 1),
+        x0=column([e.region[0] for e in exposures]),
+        y0=column([e.region[2] for e in exposures]),
+        zeropoint=column([j.control.zeropoint for j in jobs]),
+        exptime=column([e.exptime for e in exposures]),
+        pixel_area=column([j.control.plate_scale[0] * j.control.plate_scale[1] for j in jobs]),
+        box=control.conv_box,
+        psf=None if stars is None else psf.prepare(stars, control.psf_fine),
+        kernel=stack([e.kernel for e in exposures]),
+    )
+
+
+def refuse_unsupported(job: Job, has_psf: bool = True) -> None:
+    """Refuse what is valid GALFIT but cannot be modelled yet, by name and line.
+
+    Raises:
+        UnsupportedError
+    """
+    for component in job.components:
+        what = _unsupported(component)
+        if what:
+            raise UnsupportedError(job.path, component.line, f"{what} not supported yet")
+        if component.kind == "psf" and not has_psf:
+            raise UnsupportedError(job.path, component.line, "a psf component needs a PSF image, expected one at D)")
+
+
+def _unsupported(component: Component) -> str:
+    if component.is_truncation:
+        return f"truncation '{component.name}' is"
+    profile = PROFILES[component.kind]
+    if profile.kind == "radial" and profile.intensity is None:
+        return f"component '{component.name}' is"
+    if profile.kind == "radial" and component.variant and component.variant not in profile.anchors:
+        return f"component '{component.name}' is"
+    hidden = {
+        "bending modes B1), B2), ... are": component.bending,
+        "Fourier modes F1), F2), ... are": component.fourier,
+        "coordinate rotation R0) to R10) is": component.rotation,
+        "truncation Ti) and To) is": component.inner + component.outer,
+    }
+    return next((text for text, given in hidden.items() if given), "")

@@ -1,0 +1,167 @@
+"""Fits of simulated galaxies whose truth is known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from simulate import component, exposure, image, job, noisy, star
+
+from galfeed import fit
+from galfeed.fit import Task
+from galfeed.job import PairRange, Parameter, ParamRef, Range, Tie
+from galfeed.result import Status
+
+
+def changed(own, **by_key):
+    """A job with other starting values; keys are ``c1_4`` for component 1, line 4."""
+    changes = {}
+    for name, value in by_key.items():
+        ref = ParamRef(int(name[1]), name[3:])
+        changes[ref] = replace(own.parameter(ref), value=value)
+    return own.updated(changes)
+
+
+SKY = component(2, "sky", free=("sky",), dsdx=0.0, dsdy=0.0)
+GALAXY = job(component(1, "sersic", mag=16.0), SKY, width=50, height=44)
+START = changed(GALAXY, c1_1=18.2, c1_2=15.0, c1_3=16.5, c1_4=8.0, c1_5=1.2, c1_9=0.9, c1_10=60.0, c2_1=10.0)
+
+
+def single(task, **options):
+    return fit.run([task], **options)[0]
+
+
+@pytest.mark.parametrize("images", [{}, {"psf": star()}], ids=["no psf", "psf"])
+def test_recovers_the_truth_within_the_errors(images):
+    result = single(Task(START, noisy(GALAXY, noise=2.0, **images)))
+    assert result.status is Status.CONVERGED
+    assert result.chi2nu == pytest.approx(1.0, abs=0.1)
+    for ref, error in zip(result.free, result.standard_errors, strict=True):
+        assert abs(result.job.parameter(ref).value - GALAXY.parameter(ref).value) < 4 * error, ref
+
+
+def test_error_bars_are_galfits_rule_and_the_standard_ones():
+    result = single(Task(START, noisy(GALAXY, noise=2.0)))
+    galfit = np.array([result.job.parameter(ref).error for ref in result.free])
+    assert (galfit > 0).all()
+    assert (galfit <= result.standard_errors * 1.01).all()
+
+
+def test_the_scatter_of_fits_is_the_standard_error():
+    jobs = [GALAXY] * 30
+    tasks = [Task(j, noisy(j, noise=2.0, seed=s)) for s, j in enumerate(jobs)]
+    results = fit.run(tasks)
+    pulls = [
+        (r.job.parameter(ref).value - GALAXY.parameter(ref).value) / error
+        for r in results
+        for ref, error in zip(r.free, r.standard_errors, strict=True)
+    ]
+    assert np.std(pulls) == pytest.approx(1.0, abs=0.15)
+
+
+def test_a_batch_gives_what_its_members_give_alone():
+    starts = [START, changed(START, c1_4=3.0), changed(START, c1_5=4.0, c1_3=15.0)]
+    tasks = [Task(j, noisy(GALAXY, noise=2.0, seed=s, psf=star())) for s, j in enumerate(starts)]
+    broken = replace(tasks[1].exposure, data=np.full_like(tasks[1].exposure.data, np.nan))
+    together = fit.run([tasks[0], replace(tasks[1], exposure=broken), tasks[2]])
+    assert together[1].status is Status.NONFINITE
+    for i in (0, 2):
+        alone = single(tasks[i])
+        for ref in alone.free:
+            difference = abs(alone.job.parameter(ref).value - together[i].job.parameter(ref).value)
+            assert difference <= 1e-6 * alone.job.parameter(ref).error
+
+
+def test_chi2_and_ndof_count_good_pixels_only():
+    exposed = noisy(GALAXY, noise=2.0)
+    good = exposed.good.copy()
+    good[:, :5] = False
+    data = np.where(good, exposed.data, 1e6)
+    result = single(Task(START, replace(exposed, good=good, data=data)))
+    assert result.ndof == good.sum() - len(result.free)
+    residual = (data - result.model)[good] / 2.0
+    assert result.chi2 == pytest.approx((residual**2).sum(), rel=1e-9)
+
+
+def test_ties_and_limits_act_inside_the_fit():
+    truth = job(
+        component(1, "sersic", mag=16.0),
+        component(2, "expdisk", mag=16.5, rs=9.0, xc=17.8125),
+        width=60,
+        height=50,
+    )
+    start = changed(truth, c1_1=18.0, c2_1=18.5, c1_5=3.0)
+    rules = (
+        Tie((1, 2), "1", "offset"),
+        Range(1, "5", 0.5, 1.8),
+        PairRange(1, 2, "3", "difference", -0.4, 3.0),
+    )
+    result = single(Task(start, noisy(truth), rules))
+    got = result.job
+    assert got.components[1].parameter("1").value - got.components[0].parameter("1").value == pytest.approx(0.5)
+    assert got.components[1].parameter("1").tied
+    assert got.components[0].parameter("5").value == pytest.approx(1.8)
+    assert got.components[0].parameter("3").value - got.components[1].parameter("3").value >= -0.4 - 1e-9
+    assert len(result.free) == 12
+
+
+def test_an_axis_ratio_above_one_comes_back_canonical():
+    start = changed(START, c1_9=1.6, c1_10=-63.0, c1_4=3.0)
+    got = single(Task(start, noisy(GALAXY))).job.components[0]
+    assert got.parameter("9").value == pytest.approx(0.63, abs=0.02)
+    assert got.parameter("10").value == pytest.approx(27.0, abs=2)
+    assert got.parameter("4").value == pytest.approx(4.3, rel=0.05)
+
+
+def test_fixed_numbers_stay():
+    fixed = replace(START, components=(component(1, "sersic", free=("mag", "re")), SKY))
+    result = single(Task(fixed, noisy(GALAXY)))
+    assert [r.key for r in result.free] == ["3", "4", "1"]
+    assert result.job.components[0].parameter("5") == Parameter(2.3)
+
+
+def test_the_iteration_limit_sets_flag_1():
+    result = single(Task(START, noisy(GALAXY), flags=("A-2",)), max_iterations=2)
+    assert (result.status, result.flags, result.iterations) == (Status.MAX_ITERATIONS, ("A-2", "1"), 2)
+
+
+def test_two_skies_have_no_solution():
+    twice = job(component(1, "sky", free=("sky",)), component(2, "sky", free=("sky",)))
+    result = single(Task(twice, exposure(twice, data=np.ones((31, 34)))))
+    assert result.status is Status.SINGULAR
+    assert result.status.failed
+
+
+def test_two_equal_components_are_told_apart():
+    truth = job(
+        component(1, "sersic", mag=16.0),
+        component(2, "sersic", mag=16.4, xc=27.4, yc=20.1),
+        width=50,
+        height=44,
+    )
+    same = changed(truth, c2_1=17.3125, c2_2=15.78125, c2_3=16.0)
+    result = single(Task(same, noisy(truth)))
+    assert result.status is Status.CONVERGED
+    assert result.chi2nu < 1.2
+
+
+@pytest.mark.parametrize(("mode", "chi2"), [(fit.MODEL, False), (fit.BLOCK, True)])
+def test_without_a_fit_the_numbers_stay(mode, chi2):
+    result = single(Task(START, noisy(GALAXY), mode=mode))
+    assert result.status is Status.MODEL_ONLY
+    assert result.job == START
+    assert (result.chi2 > 0) is chi2
+    assert np.array_equal(result.model, image(START))
+
+
+def test_components_add_up_to_the_model():
+    own = job(component(1, "sersic"), component(2, "sky"), component(3, "gaussian", skip=1))
+    result = single(Task(own, noisy(own), mode=fit.SUBCOMPONENTS))
+    assert len(result.components) == 3
+    assert np.allclose(result.components[0] + result.components[1], result.model)
+
+
+def test_progress_is_reported_in_order():
+    seen = []
+    single(Task(START, noisy(GALAXY)), report=lambda index, step: seen.append((index, step.number, step.chi2nu)))
+    assert [s[1] for s in seen] == list(range(1, len(seen) + 1))
+    assert [s[2] for s in seen] == sorted((s[2] for s in seen), reverse=True)

@@ -1,0 +1,150 @@
+"""The minimiser on textbook problems of known minimum (More, Garbow & Hillstrom 1981, ACM TOMS 7, 17)."""
+
+import math
+
+import pytest
+import torch
+
+from galfeed.lm import Countdown, Gain, Limits, Normal, minimise
+from galfeed.result import Status
+
+
+def rosenbrock(u):
+    return torch.stack([10 * (u[..., 1] - u[..., 0] ** 2), 1 - u[..., 0]], -1)
+
+
+def powell_singular(u):
+    a, b, c, d = u.unbind(-1)
+    return torch.stack([a + 10 * b, math.sqrt(5) * (c - d), (b - 2 * c) ** 2, math.sqrt(10) * (a - d) ** 2], -1)
+
+
+def beale(u):
+    x, y = u.unbind(-1)
+    return torch.stack([1.5 - x * (1 - y), 2.25 - x * (1 - y**2), 2.625 - x * (1 - y**3)], -1)
+
+
+def bard(u):
+    y = [0.14, 0.18, 0.22, 0.25, 0.29, 0.32, 0.35, 0.39, 0.37, 0.58, 0.73, 0.96, 1.34, 2.10, 4.39]
+    i = torch.arange(1.0, 16.0, dtype=torch.float64)
+    a, b, c = (t[..., None] for t in u.unbind(-1))
+    return torch.tensor(y, dtype=torch.float64) - (a + i / (b * (16 - i) + c * i.minimum(16 - i)))
+
+
+def misra(u):  # y = a (1 - exp(-b x)), exact data for a = 2, b = 0.5
+    x = torch.arange(1.0, 9.0, dtype=torch.float64)
+    return 2 * (1 - (-0.5 * x).exp()) - u[..., :1] * (1 - (-u[..., 1:] * x).exp())
+
+
+PROBLEMS = {
+    "rosenbrock": (rosenbrock, [-1.2, 1.0], [1.0, 1.0], 0.0),
+    "powell": (powell_singular, [3.0, -1.0, 0.0, 1.0], None, 0.0),
+    "beale": (beale, [1.0, 0.8], [3.0, 0.5], 0.0),
+    "bard": (bard, [1.0, 1.0, 1.0], [0.08241, 1.1330, 2.3437], 8.21487e-3),
+    "misra": (misra, [1.0, 1.0], [2.0, 0.5], 0.0),
+}
+
+
+def normal_equations(residual):
+    """Of data - model = residual(u), for a batch."""
+
+    def evaluate(unknowns, rows):
+        value = residual(unknowns)
+        jacobian = torch.stack([torch.autograd.functional.jacobian(residual, u) for u in unknowns])
+        gradient = -(jacobian.mT @ value[..., None])[..., 0]
+        return Normal((value**2).sum(1), gradient, jacobian.mT @ jacobian)
+
+    return evaluate
+
+
+def free(count, batch=1):
+    wide = torch.full((batch, count), math.inf, dtype=torch.float64)
+    return Limits(-wide, wide, wide[0])
+
+
+@pytest.mark.parametrize("strategy", [Gain, Countdown])
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_reaches_the_known_minimum(name, strategy):
+    residual, start, answer, least = PROBLEMS[name]
+    start = torch.tensor([start], dtype=torch.float64)
+    solution = minimise(normal_equations(residual), start, free(start.shape[1]), strategy(), max_iterations=300)
+    assert float(solution.chi2) == pytest.approx(least, rel=1e-4, abs=1e-9)
+    if answer is not None:
+        assert solution.unknowns[0].tolist() == pytest.approx(answer, rel=1e-3)
+
+
+def test_stops_at_a_limit_and_is_optimal_along_it():
+    start = torch.tensor([[-1.2, 1.0]], dtype=torch.float64)
+    limits = free(2)
+    limits.upper[0, 0] = 0.5
+    solution = minimise(normal_equations(rosenbrock), start, limits)
+    assert solution.status == [Status.CONVERGED]
+    assert solution.unknowns[0].tolist() == pytest.approx([0.5, 0.25], abs=1e-6)
+
+
+def test_no_step_is_longer_than_the_limit():
+    start = torch.tensor([[0.1, 0.1]], dtype=torch.float64)
+    limits = Limits(free(2).lower, free(2).upper, torch.full((2,), 0.25, dtype=torch.float64))
+    path = [start[0]]
+    minimise(normal_equations(misra), start, limits, report=lambda step: path.append(step.unknowns[0].clone()))
+    assert len(path) > 5
+    assert max(float((b - a).abs().max()) for a, b in zip(path, path[1:], strict=False)) <= 0.25 + 1e-12
+
+
+def test_each_of_a_batch_ends_as_if_alone_also_beside_a_nan():
+    starts = torch.tensor([[-1.2, 1.0], [2.0, 2.0], [math.nan, 1.0], [0.0, 0.0]], dtype=torch.float64)
+    together = minimise(normal_equations(rosenbrock), starts, free(2, 4))
+    assert together.status[2] is Status.NONFINITE
+    for row in (0, 1, 3):
+        alone = minimise(normal_equations(rosenbrock), starts[row : row + 1], free(2))
+        assert together.status[row] is alone.status[0]
+        assert together.iterations[row] == alone.iterations[0]
+        assert torch.equal(together.unknowns[row], alone.unknowns[0])
+
+
+def test_the_iteration_limit_is_reported():
+    start = torch.tensor([[-1.2, 1.0]], dtype=torch.float64)
+    solution = minimise(normal_equations(rosenbrock), start, free(2), max_iterations=2)
+    assert solution.status == [Status.MAX_ITERATIONS]
+    assert solution.iterations == [2]
+
+
+def test_chi2_never_rises():
+    seen = []
+    start = torch.tensor([[-1.2, 1.0]], dtype=torch.float64)
+    minimise(normal_equations(rosenbrock), start, free(2), report=lambda step: seen.append(float(step.chi2)))
+    assert seen == sorted(seen, reverse=True)
+
+
+def test_an_unknown_without_effect_stays():
+    def residual(u):
+        return misra(u[..., :2])
+
+    start = torch.tensor([[1.0, 1.0, 7.0]], dtype=torch.float64)
+    solution = minimise(normal_equations(residual), start, free(3))
+    assert solution.unknowns[0].tolist() == pytest.approx([2.0, 0.5, 7.0], abs=1e-4)
+
+
+def test_the_countdown_changes_damping_tenfold_and_skips_steps_that_differ_by_nothing():
+    """From the minimum of a wrong gradient every step is refused: 1e-3, 1e-2, ... 1e5 are the ten tries."""
+
+    def evaluate(unknowns, rows):
+        chi2 = 1 + unknowns[:, 0] ** 2
+        return Normal(chi2, torch.ones_like(unknowns), torch.ones(len(unknowns), 1, 1, dtype=torch.float64))
+
+    seen = []
+    start = torch.zeros(1, 1, dtype=torch.float64)
+    solution = minimise(evaluate, start, free(1), Countdown(), report=lambda s: seen.append(float(s.damping)))
+    assert seen == pytest.approx([10.0**k for k in range(-1, 10)])
+    assert solution.status == [Status.STALLED]
+
+
+def test_a_canonical_form_is_applied_to_every_trial():
+    seen = []
+
+    def evaluate(unknowns, rows):
+        seen.append(float(unknowns[0, 0]))
+        return normal_equations(misra)(unknowns, rows)
+
+    start = torch.tensor([[1.0, 1.0]], dtype=torch.float64)
+    minimise(evaluate, start, free(2), canonical=lambda u: u.abs())
+    assert min(seen) >= 0

@@ -1,0 +1,202 @@
+"""Images of components and their derivatives."""
+
+import itertools
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from simulate import TYPICAL, component, exposure, image, job, star
+
+from galfeed import scene
+from galfeed.errors import UnsupportedError
+from galfeed.job import BendingMode, Parameter
+from galfeed.profiles import PROFILES
+
+MODELLED = [
+    "sersic",
+    "devauc",
+    "expdisk",
+    "gaussian",
+    "moffat",
+    "sersic1",
+    "sersic2",
+    "expdisk1",
+    "gaussian1",
+    "moffat2",
+]
+SETTINGS = {
+    "no psf": {},
+    "psf": {"psf": star()},
+    "wide psf": {"psf": star(3.4)},
+    "small box": {"psf": star(), "box": (12, 15)},
+    "fine psf": {"psf": star(4.9, 21, 24), "fine": 2},
+    "kernel": {"psf": star(), "kernel": np.array([[0.0, 0.1, 0.0], [0.05, 1.0, 0.1], [0.0, 0.1, 0.02]])},
+}
+
+
+def build(name, setting, c0=False):
+    settings = dict(SETTINGS[setting])
+    layout = {k: settings.pop(k) for k in ("box", "fine") if k in settings}
+    own = job(component(1, name, c0=c0), **layout)
+    return scene.build([own], [exposure(own, **settings)])
+
+
+def numerical(made, column, step):
+    """Fourth-order central difference of the image."""
+    total = 0.0
+    for weight, away in ((8.0, 1), (-8.0, -1), (-1.0, 2), (1.0, -2)):
+        values = made.start.clone()
+        values[0, column] += away * step
+        total = total + weight * made.render(values)[0]
+    return total / (12 * step)
+
+
+STEP = 2.0**-13  # positions are kept in single precision: they must stay exact
+
+CASES = [
+    (n, s, False)
+    for n, s in itertools.product([*MODELLED, "psf", "sky"], SETTINGS)
+    if not (n == "psf" and s == "no psf")
+]
+CASES += [(n, s, True) for n, s in itertools.product(["sersic", "gaussian"], ("no psf", "psf"))]
+
+
+@pytest.mark.parametrize(("name", "setting", "c0"), CASES)
+def test_derivatives_against_a_high_order_difference(name, setting, c0):
+    made = build(name, setting, c0)
+    columns = range(len(made.refs))
+    _, partials = made.render(made.start, list(columns))
+    for column in columns:
+        expected = numerical(made, column, STEP)[0]
+        scale = max(float(expected.abs().max()), 1e-12)
+        assert float((partials[0, column] - expected).abs().max()) / scale < 1e-6, made.specs[column].name
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_galaxy_is_the_same_alone_and_in_a_batch(setting):
+    settings = dict(SETTINGS[setting])
+    layout = {k: settings.pop(k) for k in ("box", "fine") if k in settings}
+    jobs = [
+        job(
+            component(1, "sersic", xc=17.3125 + dx, n=n),
+            component(2, "psf", xc=8.3) if "psf" in settings else component(2, "sky"),
+            **layout,
+        )
+        for dx, n in ((0, 2.3), (0.4, 0.8), (-3.2, 5.1))
+    ]
+    together = scene.build(jobs, [exposure(j, **settings) for j in jobs])
+    images, partials = together.render(together.start, range(len(together.refs)))
+    for row, own in enumerate(jobs):
+        alone = scene.build([own], [exposure(own, **settings)])
+        one, one_partials = alone.render(alone.start, range(len(alone.refs)))
+        assert torch.allclose(images[row], one[0], rtol=1e-12, atol=1e-12)
+        assert torch.allclose(partials[row], one_partials[0], rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", [n for n in MODELLED if n.isalpha()])
+def test_flux_is_that_of_the_magnitude(name):
+    # n = 4 in wide wings: a large frame, and a profile that is well sampled
+    values = {"n": 3.5 if name == "moffat" else 1.2, "re": 5.0, "xc": 150.0, "yc": 150.0}
+    sum_ = image(job(component(1, name, **values), width=300, height=300)).sum()
+    flux = 10 ** (-0.4 * (TYPICAL["mag"] - 25))
+    assert sum_ == pytest.approx(flux, rel=0.02 if name == "devauc" else 2e-3)
+
+
+@pytest.mark.parametrize("c0", [-0.5, 0.8])
+def test_flux_does_not_depend_on_boxiness(c0):
+    values = {"n": 1.0, "xc": 100.0, "yc": 100.0, "re": 8.0}
+    own = component(1, "sersic", **values)
+    boxy = image(job(replace(own, c0=Parameter(c0)), width=200, height=200)).sum()
+    assert boxy == pytest.approx(image(job(own, width=200, height=200)).sum(), rel=1e-3)
+
+
+@pytest.mark.parametrize(("variant", "r"), [("1", 0.0), ("2", 5.0)])
+def test_surface_brightness_variants_of_sersic(variant, r):
+    own = job(component(1, "sersic" + variant, n=0.5, q=1.0, re=5.0, xc=16.0, yc=16.0, mu=20.0))
+    level = 10 ** (-0.4 * (20.0 - 25.0)) * 0.25  # counts in a pixel of 0.5 x 0.5 arcsec
+    assert image(own)[15, 15 + int(r)] == pytest.approx(level, rel=0.03)
+
+
+def test_position_angle_is_up_and_counterclockwise():
+    def brighter(pa, up, left):
+        made = image(job(component(1, "sersic", xc=16.0, yc=16.0, q=0.3, pa=pa)))
+        return made[15 + up, 15 - left] > made[15 - left, 15 + up]
+
+    assert brighter(0.0, 6, 0)
+    assert brighter(90.0, 0, 6)
+    made = image(job(component(1, "sersic", xc=16.0, yc=16.0, q=0.3, pa=45.0)))
+    assert made[15 + 5, 15 - 5] > 3 * made[15 + 5, 15 + 5]
+
+
+def test_sky_is_a_plane_around_the_centre_of_the_region():
+    made = image(job(component(1, "sky", sky=10.0, dsdx=0.5, dsdy=-0.25), width=33, height=31))
+    assert made[15, 16] == pytest.approx(10.0)
+    assert made[15, 17] - made[15, 16] == pytest.approx(0.5)
+    assert made[16, 16] - made[15, 16] == pytest.approx(-0.25)
+
+
+def test_a_star_on_a_pixel_is_the_psf():
+    psf = star()
+    made = image(job(component(1, "psf", xc=17.0, yc=16.0, mag=20.0)), psf=psf)
+    expected = 10 ** (-0.4 * (20.0 - 25.0)) * psf / psf.sum(dtype=float)
+    assert np.allclose(made[15 - 7 : 15 + 8, 16 - 7 : 16 + 8], expected, rtol=1e-6)
+    assert made.sum() == pytest.approx(100.0)
+
+
+def test_convolution_keeps_the_flux_and_follows_an_off_centre_psf():
+    own = job(component(1, "gaussian", xc=60.0, yc=60.0, fwhm=6.0, q=1.0), width=120, height=120, box=(120, 120))
+    plain, psf = image(own), np.zeros((9, 9), np.float32)
+    psf[4, 6] = 3.0  # two pixels to the right
+    moved = image(own, psf=psf)
+    assert moved.sum() == pytest.approx(plain.sum(), rel=1e-9)
+    assert np.allclose(moved[:, 2:], plain[:, :-2], atol=1e-9)
+
+
+def test_nothing_is_convolved_outside_the_box():
+    own = job(component(1, "sersic"), box=(9, 9))
+    boxed, plain = image(own, psf=star()), image(own)
+    changed = ~np.isclose(boxed, plain, rtol=1e-12)
+    rows, columns = np.nonzero(changed)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (10, 18, 12, 20)
+
+
+def test_a_single_pixel_psf_changes_nothing_on_a_pixel_centre():
+    own = job(component(1, "sersic", xc=17.0, yc=16.0))
+    assert np.allclose(image(own, psf=np.ones((1, 1), np.float32)), image(own), rtol=1e-10)
+
+
+@pytest.mark.parametrize("n", [0.3, 1.0, 4.0, 8.0])
+def test_images_are_finite_at_the_centre(n):
+    made = scene.build([job(component(1, "sersic", n=n, xc=16.0, yc=16.0))], [exposure(job(component(1, "sersic")))])
+    one, partials = made.render(made.start, range(len(made.refs)))
+    assert bool(one.isfinite().all() and partials.isfinite().all())
+
+
+def test_what_is_not_modelled_is_refused_with_its_line():
+    bent = replace(component(1, "sersic"), bending=(BendingMode(2, Parameter(0.1)),), line=31)
+    with pytest.raises(UnsupportedError, match=r"^galfit\.feedme:31: bending modes"):
+        image(job(bent))
+    nuker = replace(component(1, "sky"), name="nuker", line=12)
+    with pytest.raises(UnsupportedError, match=r"^galfit\.feedme:12: component 'nuker' is not supported yet$"):
+        image(job(nuker))
+
+
+def test_every_function_of_galfit_is_in_the_tables():
+    functions = "sersic devauc expdisk edgedisk nuker moffat ferrer gaussian king psf sky".split()
+    assert sorted(PROFILES) == sorted(functions)
+
+
+@pytest.mark.parametrize("kind", ["sersic", "devauc", "expdisk", "gaussian", "moffat"])
+def test_total_is_the_integral_of_the_intensity(kind):
+    profile = PROFILES[kind]
+    numbers = {
+        s.name: torch.tensor(TYPICAL[s.name], dtype=torch.float64) for s in profile.params if s.key in ("4", "5")
+    }
+    if profile.derived:
+        numbers |= profile.derived(**numbers)
+    log_r = torch.linspace(-16, 12, 200001, dtype=torch.float64)
+    r = log_r.exp()
+    integral = torch.trapezoid(2 * math.pi * r**2 * profile.intensity(r, **numbers), log_r)
+    assert float(profile.total(**numbers)) == pytest.approx(float(integral), rel=1e-6)
