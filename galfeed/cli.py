@@ -8,11 +8,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from galfeed import constraints, feedme, files, fitlog, images, imgblock, menu, options, report, restart
-from galfeed.errors import GalfeedError
+from galfeed import constraints, feedme, files, fitlog, images, imgblock, menu, options, report, restart, supported
+from galfeed.errors import FeedmeError, GalfeedError
 from galfeed.options import Options
 from galfeed.result import FitResult, Iteration, Status
 
@@ -99,8 +100,9 @@ def run(file: Path, name: str, folder: Path, asked: Options, clock: Clock) -> in
         exposure = images.load(job, folder, asked.noskyest, asked.skyped, asked.skyrms)
         if exposure.data is None:
             mode = MODEL
+        supported.check(job, exposure.psf is not None)
         _check_outputs(job.control.output, folder, mode)
-    for warning in (*limits.warnings, *exposure.warnings):
+    for warning in (*job.warnings, *limits.warnings, *exposure.warnings):
         _warn(warning)
     _say(report.opening(job, menu.dump(job), (*limits.messages, *exposure.messages)))
     with clock.phase("imports"):
@@ -171,7 +173,8 @@ def _write(result: FitResult, task: Task, folder: Path, asked: Options) -> None:
     elif mode != FIT:
         files.replace(output, imgblock.model_only(result, exposure, restart.next_name(folder)))
     else:
-        text = menu.dump(job, result.chi2nu, result.chi2, result.ndof)
+        fitted = replace(job, control=replace(job.control, region=exposure.region))  # GALFIT writes it clipped
+        text = menu.dump(fitted, result.chi2nu, result.chi2, result.ndof)
         logfile = restart.claim(folder, text)
         try:
             files.replace(output, imgblock.block(result, exposure, logfile))
@@ -191,6 +194,8 @@ def _warn(text: str) -> None:
 
 
 def _refuse(error: GalfeedError) -> int:
+    if isinstance(error, FeedmeError):
+        _say(error.stdout)
     sys.stdout.flush()
     _warn(str(error))
     return WRONG_INPUT

@@ -118,21 +118,22 @@ class _Batch:
     ) -> tuple[Normal, Tensor, Tensor]:
         """Normal equations (b,) and images of numbers (b, V); slopes (b, moving, P): theirs by the unknowns.
 
-        Unknowns whose effect is below single precision have none: 0 in the equations.  Third is that threshold (b,).
+        Unknowns whose effect is below the single precision of the image have none: 0 in the equations.  The third
+        result is that threshold (b,), in the units of the matrix.
         """
-        image, partials = self.scene.render(values, own.moving, rows=rows, derivatives=derivatives)
-        residual = self.data[rows] - image
+        drawn = self.scene.render(values, own.moving, rows=rows, derivatives=derivatives)
+        residual = self.data[rows] - drawn.image
         weight = self.weight[rows]
         chi2 = (weight * residual**2).flatten(1).sum(1)
-        flat = partials.flatten(2)
+        flat = drawn.partials.flatten(2)
         weighted = flat * weight.flatten(1)[:, None]
         gradient = weighted @ residual.flatten(1)[:, :, None]
         matrix = weighted @ flat.mT
         gradient, matrix = (slopes.mT @ gradient)[:, :, 0], slopes.mT @ matrix @ slopes
-        floor = SINGLE**2 * (weight * image**2).flatten(1).sum(1)
+        floor = SINGLE**2 * (weight * drawn.image**2).flatten(1).sum(1)
         alive = matrix.diagonal(dim1=1, dim2=2) > floor[:, None]
         matrix = matrix * alive[:, :, None] * alive[:, None, :]
-        return Normal(chi2, gradient * alive, matrix), image, floor
+        return Normal(chi2, gradient * alive, matrix), drawn.image, floor
 
     def _fitted(
         self,
@@ -205,12 +206,12 @@ class _Batch:
         true = normal if self.scene.derivatives_agree else self._normal(values, slopes, own, every, "true")[0]
         free = tuple(self.scene.refs[column] for column in own.free)
         if len(self._shown()) < len(self.scene.components):
-            shown, _ = self.scene.render(values, only=self._shown())
+            shown = self.scene.render(values, only=self._shown()).image
         results = []
         for row, job in enumerate(jobs):
             ended = solution.status[row]
             covariance, galfits = (inverse(n.matrix[row].numpy(), float(floor[row])) for n in (true, normal))
-            if not ended.failed and (covariance is None or galfits is None or self._invisible(own, normal, row)):
+            if not ended.failed and (covariance is None or galfits is None or self._outside(job, normal, own, row)):
                 ended = Status.SINGULAR
             chi2nu = float(solution.chi2[row]) / max(int(ndof[row]), 1)
             if covariance is None or galfits is None or ended.failed:
@@ -241,7 +242,7 @@ class _Batch:
 
     def _as_given(self, own: Parameters, status: Status) -> list[FitResult]:
         """The image block at the numbers of the menu; chi^2 is of the model shown."""
-        shown, _ = self.scene.render(self.scene.start, only=self._shown())
+        shown = self.scene.render(self.scene.start, only=self._shown()).image
         chi2 = (self.weight * (self.data - shown) ** 2).flatten(1).sum(1)
         free = tuple(self.scene.refs[column] for column in own.free)
         return [
@@ -250,11 +251,11 @@ class _Batch:
         ]
 
     def _rendered(self, with_components: bool) -> list[FitResult]:
-        shown, _ = self.scene.render(self.scene.start, only=self._shown())
+        shown = self.scene.render(self.scene.start, only=self._shown()).image
         results = [self._plain(row, job, Status.MODEL_ONLY, shown[row]) for row, job in enumerate(self.jobs)]
         if not with_components:
             return results
-        alone = [self.scene.render(self.scene.start, only=[c.number])[0] for c in self.scene.components]
+        alone = list(self.scene.render(self.scene.start).parts.values())
         return [
             replace(result, components=tuple(image[row].numpy() for image in alone))
             for row, result in enumerate(results)
@@ -278,13 +279,19 @@ class _Batch:
     def _shown(self) -> list[int]:
         return [c.number for c in self.scene.components if not c.skip]
 
-    def _invisible(self, own: Parameters, normal: Normal, row: int) -> bool:
-        """Whether some component has free numbers but none of any effect: it does not touch the data."""
+    def _outside(self, job: Job, normal: Normal, own: Parameters, row: int) -> bool:
+        """Whether some component lies outside the fitting region and is not seen in it: it cannot be fitted."""
+        x1, x2, y1, y2 = self.tasks[row].exposure.region
         seen: dict[int, bool] = {}
         for unknown, column in enumerate(own.free):
             number = self.scene.refs[column].component
             seen[number] = seen.get(number, False) or bool(normal.matrix[row, unknown, unknown] > 0)
-        return not all(seen.values())
+        centres = {
+            c.number: (c.parameter("1").value, c.parameter("2").value) for c in job.components if c.kind != "sky"
+        }
+        return any(
+            not (seen[n] or (x1 <= centres[n][0] <= x2 and y1 <= centres[n][1] <= y2)) for n in seen if n in centres
+        )
 
     def _flags(self, row: int, job: Job, status: Status) -> tuple[str, ...]:
         task = self.tasks[row]

@@ -53,10 +53,18 @@ _ROTATION: tuple[Column, ...] = (
     ("r1", ": ", 9), ("r2", " ", 9), ("r3", " ", 8), ("r4", " ", 9), ("", " ", 7), ("r9", " ", 7), ("r10", " ", 8)
 )  # fmt: skip
 
+_COMMON = {column[0]: column for column in (*_POSITION, _MAGNITUDE, _SIZE, _ANGLE)}
+
 DEVAUC_INDEX = Parameter(4.0)
 LARGE_C0 = 2.0
 Where = Literal["stdout", "log"]
 Row = Literal["value", "error"]
+
+
+def _columns(component: Component) -> tuple[Column, ...]:
+    """Columns of a component's line; a function that GALFIT has not got has one for each of its parameters."""
+    own = (key for key in header_specs(component) if key.isdecimal())
+    return COLUMNS.get(component.kind) or tuple(_COMMON.get(key, (key, " ", 7)) for key in own)
 
 
 class Line:
@@ -155,7 +163,7 @@ class _Writer:
         return parameter_at(self.component, key)
 
     def light(self) -> Iterator[str]:
-        columns = COLUMNS[self.component.kind]
+        columns = _columns(self.component)
         for row in self.rows:
             start = f" {self.component.printed_name:10}: " if row == "value" else " " * 13
             text = self.row(Line(start), columns, row)

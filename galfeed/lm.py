@@ -194,7 +194,7 @@ def minimise(
         trial = own.clamp(here + step.clamp(-limits.step, limits.step))
         step = trial - here
         predicted = (step * (2 * gradient[rows] - (matrix[rows] @ step[:, :, None])[:, :, 0])).sum(1)
-        trial = canonical(trial) if canonical else trial
+        trial = own.clamp(canonical(trial)) if canonical else trial
         tried = evaluate(trial, rows)
         fall = chi2[rows] - tried.chi2
         good = _finite(tried) & (fall > 0)

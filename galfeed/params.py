@@ -154,20 +154,21 @@ def build(
     """
     start = scene.start.clone()
     column = {ref: i for i, ref in enumerate(scene.refs)}
-    toggled = [i for i, ref in enumerate(scene.refs) if jobs[0].parameter(ref).toggle > 0]
+    toggled = [i for i, ref in enumerate(scene.refs) if jobs[0].parameter(ref).free]
     rules: dict[int, Rule] = {}
     ties = _ties(scene, constraints, column, start)
     pairs = _pairs(constraints[0], column, toggled, ties)
     bounds = [s.limits if logarithms or s.unit == "pix" or s.name == "q" else UNLIMITED for s in scene.specs]
-    low = start.new_tensor([b[0] for b in bounds]).expand_as(start).minimum(start).clone()
-    high = start.new_tensor([b[1] for b in bounds]).expand_as(start).maximum(start).clone()
+    low = start.new_tensor([b[0] for b in bounds]).expand_as(start).clone()
+    high = start.new_tensor([b[1] for b in bounds]).expand_as(start).clone()
+    limited = torch.zeros_like(start, dtype=torch.bool)
     turning = []
     for at in toggled:
         if scene.specs[at].name == "q":
             if _may_turn(scene.refs[at], jobs[0], constraints):
                 turning.append(at)
             else:
-                high[:, at] = high[:, at].clamp(max=MOST_ROUND).maximum(start[:, at])
+                high[:, at] = high[:, at].clamp(max=MOST_ROUND)
     for row, own in enumerate(constraints):
         for limit in (c for c in own if isinstance(c, Range)):
             place = column.get(ParamRef(limit.component, limit.key))
@@ -178,7 +179,13 @@ def build(
                 raise UnsupportedError(jobs[row].control.constraints, limit.line, what)
             base = scene.start[row, place] if limit.relative else 0.0
             floor = 1e-6 if scene.specs[place].positive and logarithms else -torch.inf
-            low[row, place], high[row, place] = max(limit.low + base, floor), max(limit.high + base, floor)
+            limited[row, place] = True
+            own_low, own_high = max(limit.low + base, floor), max(limit.high + base, floor)
+            both = max(own_low, float(low[row, place])), min(own_high, float(high[row, place]))
+            # all ranges of a number hold; of two that share nothing the later
+            low[row, place], high[row, place] = both if both[0] <= both[1] else (own_low, own_high)
+    # a start beyond what a number may be by itself stays allowed; one outside a range is moved in
+    low, high = torch.where(limited, low, low.minimum(start)), torch.where(limited, high, high.maximum(start))
     start = start.clamp(low, high)
 
     free = [i for i in toggled if i not in ties]
@@ -216,7 +223,7 @@ def build(
 def _may_turn(ref: ParamRef, job: Job, constraints: Sequence[Sequence[Constraint]]) -> bool:
     """Whether an axis ratio may pass 1: size and angle are free to be exchanged for the canonical ones afterwards."""
     component = job.components[ref.component - 1]
-    if not all(component.parameter(key).toggle > 0 for key in ELLIPSE):
+    if not all(component.parameter(key).free for key in ELLIPSE):
         return False
     for constraint in (c for own in constraints for c in own):
         numbers = {

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from galfeed import psf, render, shape
-from galfeed.errors import UnsupportedError
+from galfeed import psf, render, shape, supported
 from galfeed.images import Exposure
-from galfeed.job import Component, Job, ParamRef, ParamSpec
+from galfeed.job import Job, ParamRef, ParamSpec
 from galfeed.profiles import PROFILES, Profile
 from galfeed.render import Derivatives, Frame
 
@@ -33,6 +33,14 @@ class SceneComponent:
     variant: int
     columns: dict[str, int]
     skip: bool
+
+
+class Rendered(NamedTuple):
+    """Images of b jobs: the model (b, H, W) in ADU, partials (b, wanted, H, W), and each component's by number."""
+
+    image: Tensor
+    partials: Tensor
+    parts: dict[int, Tensor]
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ class Scene:
         rows: Tensor | None = None,
         derivatives: Derivatives = "true",
         only: Sequence[int] | None = None,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> Rendered:
         """Model images and partial images.
 
         Args:
@@ -74,23 +82,21 @@ class Scene:
             rows: (b,) which jobs of the batch; all by default.
             derivatives: how to differentiate.
             only: numbers of the components to add up; all by default.
-
-        Returns:
-            (b, H, W) in ADU, and (b, len(wanted), H, W).
         """
         frame = self.frame if rows is None else self.frame.take(rows)
-        image = values.new_zeros(len(values), *frame.shape)
         partials = values.new_zeros(len(values), len(wanted), *frame.shape)
+        parts: dict[int, Tensor] = {}
         for component in self.components:
             if only is not None and component.number not in only:
                 continue
             own = {name: values[:, column] for name, column in component.columns.items()}
             asked = tuple(name for name, column in component.columns.items() if column in wanted)
             planes = _render(component, own, asked, frame, derivatives)
-            image += planes[0]
+            parts[component.number] = planes[0]
             for name, plane in zip(asked, planes[1:], strict=True):
                 partials[:, wanted.index(component.columns[name])] = plane
-        return image, partials
+        image = sum(parts.values(), start=values.new_zeros(len(values), *frame.shape))
+        return Rendered(image, partials, parts)
 
 
 def _render(
@@ -112,7 +118,7 @@ def structure(job: Job, exposure: Exposure) -> tuple[object, ...]:
     """What jobs must share to be one batch."""
     control = job.control
     x1, x2, y1, y2 = exposure.region
-    toggles = tuple((c.name, c.skip, tuple((k, p.toggle > 0) for k, p in c.parameters())) for c in job.components)
+    toggles = tuple((c.name, c.skip, tuple((k, p.free) for k, p in c.parameters())) for c in job.components)
     shapes = tuple(None if a is None else a.shape for a in (exposure.psf, exposure.kernel))
     return (toggles, x2 - x1, y2 - y1, shapes, control.psf_fine, control.conv_box)
 
@@ -124,7 +130,7 @@ def build(jobs: Sequence[Job], exposures: Sequence[Exposure], dtype: torch.dtype
         UnsupportedError: a component or hidden parameter that cannot be modelled yet, named with its line.
     """
     for job in jobs:
-        refuse_unsupported(job, exposures[0].psf is not None)
+        supported.check(job, exposures[0].psf is not None)
     first = jobs[0]
     components: list[SceneComponent] = []
     refs: list[ParamRef] = []
@@ -164,34 +170,3 @@ def _frame(jobs: Sequence[Job], exposures: Sequence[Exposure], dtype: torch.dtyp
         psf=None if stars is None else psf.prepare(stars, control.psf_fine),
         kernel=stack([e.kernel for e in exposures]),
     )
-
-
-def refuse_unsupported(job: Job, has_psf: bool = True) -> None:
-    """Refuse what is valid GALFIT but cannot be modelled yet, by name and line.
-
-    Raises:
-        UnsupportedError
-    """
-    for component in job.components:
-        what = _unsupported(component)
-        if what:
-            raise UnsupportedError(job.path, component.line, f"{what} not supported yet")
-        if component.kind == "psf" and not has_psf:
-            raise UnsupportedError(job.path, component.line, "a psf component needs a PSF image, expected one at D)")
-
-
-def _unsupported(component: Component) -> str:
-    if component.is_truncation:
-        return f"truncation '{component.name}' is"
-    profile = PROFILES[component.kind]
-    if profile.kind == "radial" and profile.intensity is None:
-        return f"component '{component.name}' is"
-    if profile.kind == "radial" and component.variant and component.variant not in profile.anchors:
-        return f"component '{component.name}' is"
-    hidden = {
-        "bending modes B1), B2), ... are": component.bending,
-        "Fourier modes F1), F2), ... are": component.fourier,
-        "coordinate rotation R0) to R10) is": component.rotation,
-        "truncation Ti) and To) is": component.inner + component.outer,
-    }
-    return next((text for text, given in hidden.items() if given), "")

@@ -6,11 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from galfeed.cli import main
 from galfeed.profiles import PROFILES
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
 
 
 def options(capsys: pytest.CaptureFixture[str]) -> set[str]:
@@ -37,3 +39,16 @@ def test_every_option_is_named(capsys):
 def test_the_two_commands_are_one_line_each():
     commands = re.findall(r"^python3 -m venv .*", README, re.MULTILINE)
     assert [c.split("&&")[-1].split("/")[-1] for c in commands] == ["galfeed galfit.feedme", "pytest"]
+
+
+def test_the_example_profile_is_one():
+    """The profile that CONTRIBUTING adds is up to date with the record that it fills in."""
+    names: dict[str, object] = {}
+    exec(re.search(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)[1], names)
+    profile = names["PROFILE"]
+    r = torch.linspace(0, 2000, 2_000_001, dtype=torch.float64)
+    light = profile.intensity(r, a=torch.tensor(2.0))
+    assert light[0] == 1
+    assert torch.trapezoid(2 * torch.pi * r * light, r) == pytest.approx(
+        float(profile.total(torch.tensor(2.0))), rel=1e-4
+    )

@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "feedme": "block errors grammars job menu profiles",
     "constraints": "errors grammars hidden job",
     "options": "errors",
+    "supported": "errors job profiles",
     # images
     "fitsname": "errors",
     "fitsfile": "errors fitsname",
@@ -45,7 +46,7 @@ MAY_IMPORT = {
     "convolve": "psf",
     "pixels": "profiles",
     "render": "convolve pixels profiles psf shape",
-    "scene": "errors images job profiles psf render shape",
+    "scene": "images job profiles psf render shape supported",
     "params": "errors job lm scene",
     "hygiene": "job profiles",
     "marks": "job profiles",
@@ -59,7 +60,7 @@ MAY_IMPORT = {
     "report": "fitlog header job marks result",
     "files": "errors",
     "restart": "errors files",
-    "cli": "constraints errors feedme files fit fitlog images imgblock menu options report restart result",
+    "cli": "constraints errors feedme files fit fitlog images imgblock menu options report restart result supported",
     "__main__": "cli",
 }
 # Who imports a library; numpy is free to all.

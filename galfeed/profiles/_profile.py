@@ -22,7 +22,7 @@ INDICES = (0.02, 50.0)
 X = ParamSpec("1", "xc", "XC", "X center [pixel]", "  Position x, y", "pix", step=POSITION_STEP)
 Y = ParamSpec("2", "yc", "YC", "Y center [pixel]", "", "pix", step=POSITION_STEP)
 AXIS_RATIO = ParamSpec(
-    "9", "q", "AR", "Axis ratio (b/a)", "  Axis ratio (b/a)  ", limits=(0.01, math.inf), positive=True, step=FACTOR
+    "9", "q", "AR", "Axis ratio (b/a)", "  Axis ratio (b/a)  ", limits=(0.01, 100.0), positive=True, step=FACTOR
 )
 POSITION_ANGLE = ParamSpec(
     "10",
