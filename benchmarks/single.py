@@ -41,6 +41,8 @@ def measure(command: list[str], job: Path) -> dict[str, float]:
         if status:
             raise SystemExit(f"{command[0]} ended with exit code {os.waitstatus_to_exitcode(status)}")
         phases = json.loads(timing.read_text()) if timing.exists() else {}
+    if phases:
+        phases["Python and the rest"] = wall - sum(phases.values())
     memory = usage.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
     return {"wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "peak MB": memory, **phases}
 

@@ -152,7 +152,7 @@ def _fitted(task: Task, asked: Options) -> FitResult:
         told.append(step)
 
     if task.mode == FIT and task.exposure.data is not None:
-        _say(report.initial(fit.starting(task.job), region))
+        _say(report.initial(fit.starting(task.job, task.constraints), region))
     result = fit.run([task], max_iterations=asked.max_iterations, report=follow)[0]
     if told:
         _say(report.iteration(told[-1], 0, region))

@@ -14,7 +14,7 @@ from galfeed.attempts import Attempt
 from galfeed.attempts import run as fit_attempts
 from galfeed.hygiene import canonical, clamp_sizes
 from galfeed.images import Exposure
-from galfeed.job import Constraint, Job, Parameter, ParamRef
+from galfeed.job import Constraint, Job, Parameter, ParamRef, Tie
 from galfeed.lm import Normal
 from galfeed.marks import numerical_problem
 from galfeed.params import Parameters
@@ -81,9 +81,16 @@ def _follower(report: Callable[[int, Iteration], None], members: list[int]) -> C
     return lambda row, iteration: report(members[row], iteration)
 
 
-def starting(job: Job) -> Job:
-    """The job in the numbers that the fit starts from: GALFIT's canonical form."""
-    return clamp_sizes(canonical(job))
+def starting(job: Job, constraints: Sequence[Constraint] = ()) -> Job:
+    """The job in the numbers that the fit starts from, GALFIT's canonical form; what follows another is marked tied."""
+    start = clamp_sizes(canonical(job))
+    changes = {}
+    for tie in constraints:
+        for number in tie.components[1:] if isinstance(tie, Tie) else ():
+            own = dict(start.components[number - 1].parameters())
+            if tie.key in own:
+                changes[ParamRef(number, tie.key)] = replace(own[tie.key], tied=True)
+    return start.updated(changes)
 
 
 class _Batch:

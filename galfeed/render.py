@@ -28,6 +28,7 @@ point sources from a central difference, and holds a few derived numbers constan
 its error bars are made of them.
 """
 
+MAGNITUDE_SLOPE = -0.4 * math.log(10)  # d ln(flux) / d mag
 POINT_STEP = 0.2  # pixels; GALFIT differentiates a point source by a central difference of this step
 
 
@@ -104,7 +105,7 @@ def background(profile: Profile, values: Mapping[str, Tensor], wanted: tuple[str
 
 def flux(values: Mapping[str, Tensor], frame: Frame) -> Tensor:
     """(B,) counts of a magnitude ``mag``: exptime 10^(-0.4 (mag - zeropoint))."""
-    return frame.exptime * (-0.4 * math.log(10) * (values["mag"] - frame.zeropoint)).exp()
+    return frame.exptime * (MAGNITUDE_SLOPE * (values["mag"] - frame.zeropoint)).exp()
 
 
 def point(values: Mapping[str, Tensor], wanted: tuple[str, ...], frame: Frame, derivatives: Derivatives) -> Tensor:
@@ -134,7 +135,7 @@ def point(values: Mapping[str, Tensor], wanted: tuple[str, ...], frame: Frame, d
     planes = [image]
     for name in wanted:
         if name == "mag":
-            planes.append(-0.4 * math.log(10) * image)
+            planes.append(MAGNITUDE_SLOPE * image)
         elif derivatives == "true":
             planes.append(light * fine * put(moved.d_dx if name == "xc" else moved.d_dy, first_x, first_y))
         elif name == "xc":
@@ -153,57 +154,64 @@ def _diffused(planes: Tensor, xc: Tensor, yc: Tensor, frame: Frame) -> Tensor:
     return convolve.diffuse(planes, frame.kernel, along[:, :, None] & across[:, None, :])
 
 
-def radial(
-    profile: Profile,
-    variant: int,
-    values: Mapping[str, Tensor],
-    wanted: tuple[str, ...],
-    frame: Frame,
-    derivatives: Derivatives,
-) -> Tensor:
-    """A component whose light depends on the elliptical radius alone, (1 + wanted, B, H, W).
+@dataclass(frozen=True)
+class Light:
+    """What is to be drawn of a radial component.
 
     Args:
+        profile, variant: its function.
         values: (B,) each, by the names of the profile's table, and "c0" where given.
         wanted: names to differentiate with respect to.
+        derivatives: how.
     """
-    xc, yc = values["xc"], values["yc"]
+
+    profile: Profile
+    variant: int
+    values: Mapping[str, Tensor]
+    wanted: tuple[str, ...]
+    derivatives: Derivatives
+
+    @property
+    def lengths(self) -> set[str]:
+        """Names of what is measured in pixels, which are finer on the grid of an oversampled PSF."""
+        return {spec.name for spec in self.profile.params if spec.unit == "pix"}
+
+    def numbers(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Shape parameters and the profile's derived numbers, from values on any grid.
+
+        The dependence of the derived on what the profile holds is cut where GALFIT cuts it.
+        """
+        profile = self.profile
+        own = {s.name: values[s.name] for s in profile.params if s.key not in ("1", "2", "3", "9", "10")}
+        if profile.derived is None:
+            return own
+        held = profile.held if self.derivatives == "galfit" else ()
+        return own | profile.derived(**{n: v.detach() if n in held else v for n, v in own.items()})
+
+
+def radial(light: Light, frame: Frame) -> Tensor:
+    """A component whose light depends on the elliptical radius alone, (1 + wanted, B, H, W)."""
+    xc, yc = light.values["xc"], light.values["yc"]
     if frame.psf is None or min(frame.box) <= 0:
-        return _unconvolved(profile, variant, values, wanted, frame, derivatives)
+        return _unconvolved(light, frame)
     across, along = frame.in_box(xc, yc)
-    planes = _convolved(profile, variant, values, wanted, frame, derivatives)
+    planes = _convolved(light, frame)
     if not bool(across.all() and along.all()):
-        outside = _unconvolved(profile, variant, values, wanted, frame, derivatives)
-        planes = torch.where(along[:, :, None] & across[:, None, :], planes, outside)
+        planes = torch.where(along[:, :, None] & across[:, None, :], planes, _unconvolved(light, frame))
     return planes if frame.kernel is None else _diffused(planes, xc, yc, frame)
 
 
-def _unconvolved(
-    profile: Profile,
-    variant: int,
-    values: Mapping[str, Tensor],
-    wanted: tuple[str, ...],
-    frame: Frame,
-    derivatives: Derivatives,
-) -> Tensor:
+def _unconvolved(light: Light, frame: Frame) -> Tensor:
     height, width = frame.shape
     pixel = torch.arange(max(height, width), dtype=frame.x0.dtype, device=frame.x0.device)
-    source = _source(profile, dict(values), wanted, 1, derivatives)
-    planes = integrate(source, frame.x0[:, None] + pixel[:width], frame.y0[:, None] + pixel[:height])
-    return _scaled(planes, source.wanted, profile, variant, values, wanted, frame, 1, derivatives)
+    x, y = frame.x0[:, None] + pixel[:width], frame.y0[:, None] + pixel[:height]
+    return _drawn(light, frame, x, y, fine=1)
 
 
-def _convolved(
-    profile: Profile,
-    variant: int,
-    values: Mapping[str, Tensor],
-    wanted: tuple[str, ...],
-    frame: Frame,
-    derivatives: Derivatives,
-) -> Tensor:
+def _convolved(light: Light, frame: Frame) -> Tensor:
     """The image inside the box; what it holds outside is not meant to be used."""
     assert frame.psf is not None
-    fine = frame.fine
+    fine, values = frame.fine, light.values
     (ix, sx), (iy, sy) = psf.position(values["xc"], fine), psf.position(values["yc"], fine)
     moved = psf.move(frame.psf, sx, sy)
     reach_y, reach_x = reach = convolve.margin(moved.image.shape)
@@ -216,30 +224,28 @@ def _convolved(
         steps = torch.arange(length * fine + 2 * reach, device=begin.device)
         return (begin[:, None] + steps).to(first.dtype)
 
-    centred = {**values, "xc": torch.zeros_like(sx), "yc": torch.zeros_like(sy)}
-    shift = derivatives == "true"  # x and y then come from the derivative of the moved PSF
-    drawn = tuple(w for w in wanted if not (shift and w in ("xc", "yc")))
-    source = _source(profile, centred, drawn, fine, derivatives)
-    planes = integrate(
-        source,
-        offsets(start_x, frame.x0, window[1], reach_x, ix),
-        offsets(start_y, frame.y0, window[0], reach_y, iy),
+    # the true derivatives by x and y are those of the moved PSF: the object stays on its pixel
+    moves = tuple(w for w in light.wanted if w in ("xc", "yc")) if light.derivatives == "true" else ()
+    centred = replace(
+        light,
+        values={**values, "xc": torch.zeros_like(sx), "yc": torch.zeros_like(sy)},
+        wanted=tuple(w for w in light.wanted if w not in moves),
     )
-    planes = _scaled(planes, source.wanted, profile, variant, values, drawn, frame, fine, derivatives)
+    x = offsets(start_x, frame.x0, window[1], reach_x, ix)
+    y = offsets(start_y, frame.y0, window[0], reach_y, iy)
+    planes = _drawn(centred, frame, x, y, fine)
     size = (convolve.fast_length(planes.shape[-2]), convolve.fast_length(planes.shape[-1]))
     window_fine = (window[0] * fine, window[1] * fine)
-    need_shift = shift and ("xc" in wanted or "yc" in wanted)
-    kernels = convolve.kernel_transforms(moved, size, need_shift)
+    kernels = convolve.kernel_transforms(moved, size, partials=bool(moves))
     # the magnitude's partial is the image itself, up to a factor: it is not convolved twice
-    own = [0, *(i + 1 for i, w in enumerate(drawn) if w not in ("mag", "mu"))]
-    transforms = torch.fft.rfft2(planes[own], s=size)
+    convolved = [w for w in centred.wanted if w not in ("mag", "mu")]
+    transforms = torch.fft.rfft2(planes[[0, *(1 + centred.wanted.index(w) for w in convolved)]], s=size)
     parts = convolve.convolve(transforms, kernels[0], size, reach, window_fine)
-    by_name = {w: parts[i] for i, w in enumerate([w for w in drawn if w not in ("mag", "mu")], start=1)}
-    for name in ("mag", "mu"):
-        by_name[name] = -0.4 * math.log(10) * parts[0]
-    if need_shift:
+    by_name = dict(zip(convolved, parts[1:], strict=True))
+    by_name["mag"] = by_name["mu"] = MAGNITUDE_SLOPE * parts[0]
+    if moves:
         by_name["xc"], by_name["yc"] = fine * convolve.convolve(transforms[:1], kernels[1:], size, reach, window_fine)
-    out = psf.bin_down(torch.stack([parts[0], *(by_name[w] for w in wanted)]), fine)
+    out = psf.bin_down(torch.stack([parts[0], *(by_name[w] for w in light.wanted)]), fine)
     if window == frame.shape:
         return out
     region = out.new_zeros(len(out), len(ix), *frame.shape)
@@ -256,104 +262,77 @@ def _window_start(centre: Tensor, first: Tensor, box: int, length: int) -> Tenso
     return start.clamp(0, max(length - box, 0)).long()
 
 
-def _source(
-    profile: Profile, values: dict[str, Tensor], wanted: tuple[str, ...], fine: int, derivatives: Derivatives
-) -> Source:
-    """The light of a radial profile on a grid of ``fine`` pixels a data pixel."""
-    lengths = {s.name for s in profile.params if s.unit == "pix" and s.name not in ("xc", "yc")}
-    own = {n: v * fine if n in lengths else v for n, v in values.items() if n not in ("mag", "mu")}
-    shape_names = tuple(n for n in own if n not in ("xc", "yc", "q", "pa", "c0"))
+def _drawn(light: Light, frame: Frame, x: Tensor, y: Tensor, fine: int) -> Tensor:
+    """Image and partials (1 + wanted, B, H, W) in ADU on a grid of ``fine`` pixels a data pixel.
 
-    def derived(p: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {**shape.derived(p["pa"]), **_profile_numbers(profile, p, derivatives)}
-
-    def radius(x: Tensor, y: Tensor, **p: Tensor) -> Tensor:
-        return shape.radius(x - p["xc"], y - p["yc"], p["q"], p["sin_pa"], p["cos_pa"], p.get("c0"))
-
-    made = _profile_numbers(profile, own, derivatives)
-    names = (*shape_names, *made)
-
-    def intensity(r: Tensor, **p: Tensor) -> Tensor:
-        assert profile.intensity is not None
-        return profile.intensity(r, **{n: p[n] for n in names})
-
-    rule = profile.sampling
-    core_size = {**own, **made}[rule.core_size] * own["q"] if rule.core_size else None
-    return Source(
-        own,
-        derived,
-        radius,
-        intensity,
-        tuple(w for w in wanted if w in own),
-        rule,
-        core_size,
-        profile.cusp,
-        fine,
-        derivatives == "galfit",
-    )
-
-
-def _shape_numbers(profile: Profile, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {s.name: values[s.name] for s in profile.params if s.key not in ("1", "2", "3", "9", "10")}
-
-
-def _profile_numbers(profile: Profile, values: Mapping[str, Tensor], derivatives: Derivatives) -> dict[str, Tensor]:
-    """The profile's derived numbers; their dependence on what the profile holds is cut where GALFIT cuts it."""
-    if profile.derived is None:
-        return {}
-    numbers = _shape_numbers(profile, values)
-    held = profile.held if derivatives == "galfit" else ()
-    return profile.derived(**{n: v.detach() if n in held else v for n, v in numbers.items()})
-
-
-def amplitude(
-    profile: Profile,
-    variant: int,
-    values: Mapping[str, Tensor],
-    frame: Frame,
-    fine: int = 1,
-    derivatives: Derivatives = "true",
-) -> Tensor:
-    """(B,) factor of the intensity: from the magnitude, or from the surface brightness at the variant's anchor."""
-    lengths = {s.name for s in profile.params if s.unit == "pix"}
-    own = {n: v * fine if n in lengths else v for n, v in values.items()}
-    numbers = _shape_numbers(profile, own) | _profile_numbers(profile, own, derivatives)
-    if "mag" in values:
-        assert profile.total is not None
-        return flux(values, frame) * shape.area(values.get("c0")) / (values["q"] * profile.total(**numbers))
-    assert profile.intensity is not None
-    anchor = profile.anchors[variant]
-    level = (-0.4 * math.log(10) * (values["mu"] - frame.zeropoint)).exp() * frame.exptime * frame.pixel_area
-    at = numbers[anchor] if anchor else torch.zeros_like(level)  # a fine pixel has 1/fine^2 of the area
-    return level / (fine**2 * profile.intensity(at, **numbers))
-
-
-def _scaled(
-    planes: Tensor,
-    drawn: tuple[str, ...],
-    profile: Profile,
-    variant: int,
-    values: Mapping[str, Tensor],
-    wanted: tuple[str, ...],
-    frame: Frame,
-    fine: int,
-    derivatives: Derivatives,
-) -> Tensor:
-    """Multiply unit-amplitude planes (1 + drawn) by the amplitude: image and partials (1 + wanted) in ADU."""
-    own = {name: value.detach().clone().requires_grad_() for name, value in values.items()}
+    Args:
+        x: (B, W), y: (B, H) coordinates of the grid in its own pixels, like "xc" and "yc" of the light.
+    """
+    source = _source(light, fine)
+    planes = integrate(source, x, y)
+    own = {name: value.detach().clone().requires_grad_() for name, value in light.values.items()}
     with torch.enable_grad():
-        factor = amplitude(profile, variant, own, frame, fine, derivatives)
-    leaves = [own[w] for w in wanted]
-    slopes = torch.autograd.grad(factor.sum(), leaves, allow_unused=True) if wanted else ()
+        factor = amplitude(replace(light, values=own), frame, fine)
+    leaves = [own[w] for w in light.wanted]
+    slopes = torch.autograd.grad(factor.sum(), leaves, allow_unused=True) if leaves else ()
     factor = factor.detach()[:, None, None]
-    lengths = {s.name for s in profile.params if s.unit == "pix"}
     out = [factor * planes[0]]
-    for name, slope in zip(wanted, slopes, strict=True):
+    for name, slope in zip(light.wanted, slopes, strict=True):
         plane = torch.zeros_like(out[0])
-        if name in drawn:
-            stretch = fine if name in lengths else 1
-            plane = plane + stretch * factor * planes[1 + drawn.index(name)]
+        if name in source.wanted:
+            stretch = fine if name in light.lengths else 1
+            plane = plane + stretch * factor * planes[1 + source.wanted.index(name)]
         if slope is not None:
             plane = plane + slope[:, None, None] * planes[0]
         out.append(plane)
     return torch.stack(out)
+
+
+def _source(light: Light, fine: int) -> Source:
+    """Light of unit amplitude on a grid of ``fine`` pixels a data pixel."""
+    profile, positions = light.profile, ("xc", "yc")
+    own = {
+        name: value * fine if name in light.lengths and name not in positions else value
+        for name, value in light.values.items()
+        if name not in ("mag", "mu")
+    }
+    numbers = light.numbers(own)
+
+    def derived(p: dict[str, Tensor]) -> dict[str, Tensor]:
+        made = light.numbers(p)
+        return shape.derived(p["pa"]) | {n: v for n, v in made.items() if n not in p}
+
+    def radius(x: Tensor, y: Tensor, **p: Tensor) -> Tensor:
+        return shape.radius(x - p["xc"], y - p["yc"], p["q"], p["sin_pa"], p["cos_pa"], p.get("c0"))
+
+    def intensity(r: Tensor, **p: Tensor) -> Tensor:
+        assert profile.intensity is not None
+        return profile.intensity(r, **{name: p[name] for name in numbers})
+
+    rule = profile.sampling
+    return Source(
+        values=own,
+        derived=derived,
+        radius=radius,
+        intensity=intensity,
+        wanted=tuple(w for w in light.wanted if w in own),
+        sampling=rule,
+        core_size=numbers[rule.core_size] * own["q"] if rule.core_size else None,
+        cusp=profile.cusp,
+        fine=fine,
+        steps_across_cusp=light.derivatives == "galfit",
+    )
+
+
+def amplitude(light: Light, frame: Frame, fine: int = 1) -> Tensor:
+    """(B,) factor of the intensity: from the magnitude, or from the surface brightness at the variant's anchor."""
+    profile, values = light.profile, light.values
+    numbers = light.numbers({n: v * fine if n in light.lengths else v for n, v in values.items()})
+    if "mag" in values:
+        assert profile.total is not None
+        return flux(values, frame) * shape.area(values.get("c0")) / (values["q"] * profile.total(**numbers))
+    assert profile.intensity is not None
+    anchor = profile.anchors[light.variant]
+    level = (MAGNITUDE_SLOPE * (values["mu"] - frame.zeropoint)).exp() * frame.exptime * frame.pixel_area
+    at = numbers[anchor] if anchor else torch.zeros_like(level)
+    return level / (fine**2 * profile.intensity(at, **numbers))  # a fine pixel has 1 / fine^2 of the area

@@ -14,7 +14,7 @@ from galfeed import psf, render, shape, supported
 from galfeed.images import Exposure
 from galfeed.job import Job, ParamRef, ParamSpec
 from galfeed.profiles import PROFILES, Profile
-from galfeed.render import Derivatives, Frame
+from galfeed.render import Derivatives, Frame, Light
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _render(
         return render.background(profile, values, wanted, frame)
     if profile.kind == "point":
         return render.point(values, wanted, frame, derivatives)
-    return render.radial(profile, component.variant, values, wanted, frame, derivatives)
+    return render.radial(Light(profile, component.variant, values, wanted, derivatives), frame)
 
 
 def structure(job: Job, exposure: Exposure) -> tuple[object, ...]:

@@ -120,7 +120,7 @@ def test_range_on_the_first_of_a_pair_is_refused():
 def test_an_axis_ratio_may_pass_one_only_where_it_can_be_turned():
     q = ParamRef(1, "9")
     made, own = unknowns(job(component(1, "sersic")))
-    assert own.limits.upper[0, own.free.index(made.refs.index(q))] == math.inf
+    assert own.limits.upper[0, own.free.index(made.refs.index(q))] > math.log(50)
     for free, constraints in ((("q", "pa"), ()), (True, (Range(1, "9", 0.1, 3.0),))):
         made, own = unknowns(job(component(1, "sersic", free=free)), *constraints)
         limit = float(own.limits.upper[0, own.free.index(made.refs.index(q))])
