@@ -1,7 +1,5 @@
 """``python -m galfeed``."""
 
-import sys
+from galfeed.cli import command
 
-from galfeed.cli import main
-
-sys.exit(main())
+command()
