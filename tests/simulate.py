@@ -16,6 +16,11 @@ TYPICAL = {  # a value of each parameter that no sampling limit or half pixel is
 }  # fmt: skip
 
 
+def typical(spec):
+    """A value of a parameter, also of one that the table above does not know."""
+    return TYPICAL.get(spec.name, 3.7 if spec.unit == "pix" else 1.7)
+
+
 def component(number, name, free=True, c0=False, skip=0, **values):
     """A component of typical values, some given by name; ``free`` is True, False or the names of the free ones."""
     kind = name.rstrip("123")
@@ -23,7 +28,7 @@ def component(number, name, free=True, c0=False, skip=0, **values):
     slots[8] = Parameter(1.0)
     for spec in PROFILES[kind].specs(int(name[len(kind) :] or 0)):
         toggle = int(free if isinstance(free, bool) else spec.name in free)
-        slots[int(spec.key) - 1] = Parameter(float(values.get(spec.name, TYPICAL[spec.name])), toggle)
+        slots[int(spec.key) - 1] = Parameter(float(values.get(spec.name, typical(spec))), toggle)
     boxy = Parameter(values.get("c0", TYPICAL["c0"]), int(free is True)) if c0 else None
     return Component(number, name, tuple(slots), c0=boxy, skip=skip)
 
