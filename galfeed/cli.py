@@ -74,6 +74,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def command() -> NoReturn:
     """The console script: :func:`main`, and an end without taking torch apart, which takes half a second."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # closed by the caller
+    sys.stderr = sys.stderr or open(os.devnull, "w")
     code = main()
     with suppress(OSError, ValueError):  # a closed terminal or pipe
         sys.stdout.flush()
