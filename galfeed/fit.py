@@ -66,8 +66,8 @@ def run(
     """
     groups: dict[tuple[object, ...], list[int]] = {}
     for index, task in enumerate(tasks):
-        kinds = tuple(type(c) for c in task.constraints)
-        key = (task.mode, kinds, task.exposure.data is None, scene.structure(task.job, task.exposure))
+        forms = tuple(params.form(c) for c in task.constraints)
+        key = (task.mode, forms, task.exposure.data is None, scene.structure(task.job, task.exposure))
         groups.setdefault(key, []).append(index)
     results: dict[int, FitResult] = {}
     for members in groups.values():

@@ -138,6 +138,11 @@ class Parameters:
         return replace(self, start=values)
 
 
+def form(constraint: Constraint) -> Constraint:
+    """What of a constraint jobs of one batch must share: all but the numbers of ranges."""
+    return constraint if isinstance(constraint, Tie) else replace(constraint, low=0.0, high=0.0)
+
+
 def build(
     scene: Scene, jobs: Sequence[Job], constraints: Sequence[Sequence[Constraint]], *, logarithms: bool = True
 ) -> Parameters:

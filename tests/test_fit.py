@@ -165,3 +165,20 @@ def test_progress_is_reported_in_order():
     single(Task(START, noisy(GALAXY)), report=lambda index, step: seen.append((index, step.number, step.chi2nu)))
     assert [s[1] for s in seen] == list(range(1, len(seen) + 1))
     assert [s[2] for s in seen] == sorted((s[2] for s in seen), reverse=True)
+
+
+def test_jobs_with_other_constraints_are_not_one_batch():
+    truth = job(component(1, "sersic", mag=16.0), component(2, "expdisk", mag=16.5, rs=9.0), width=50, height=44)
+    exposed = noisy(truth)
+    rules = [
+        (Tie((1, 2), "1", "offset"),),
+        (Tie((1, 2), "2", "offset"),),
+        (Range(1, "5", 0.5, 2.0),),
+        (Range(1, "5", 0.5, 8.0),),
+    ]
+    together = fit.run([Task(truth, exposed, rule) for rule in rules])
+    for rule, result in zip(rules, together, strict=True):
+        alone = single(Task(truth, exposed, rule))
+        assert alone.free == result.free
+        for ref in alone.free:
+            assert result.job.parameter(ref).value == pytest.approx(alone.job.parameter(ref).value, rel=1e-9)
