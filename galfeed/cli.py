@@ -12,13 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from galfeed import constraints, feedme, files, fitlog, images, imgblock, menu, options, report, restart, supported
+from galfeed import feedme, images, options
 from galfeed.errors import FeedmeError, GalfeedError
+from galfeed.feedme import constraints, menu
+from galfeed.model import supported
 from galfeed.options import Options
+from galfeed.output import files, fitlog, imgblock, report, restart
 from galfeed.result import FitResult, Iteration, Status
 
 if TYPE_CHECKING:
-    from galfeed.fit import Task
+    from galfeed.fit.batch import Task
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
 FIT, MODEL, BLOCK, SUBCOMPONENTS = 0, 1, 2, 3

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from galfeed import feedme, images
-from galfeed.header import entries
 from galfeed.images import Exposure
 from galfeed.job import Job, Parameter
+from galfeed.output.header import entries
 from galfeed.result import FitResult, Status
 
 ROOT = Path(__file__).parents[1]

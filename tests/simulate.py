@@ -5,9 +5,9 @@ import math
 import numpy as np
 import torch
 
-from galfeed import scene
 from galfeed.images import Exposure
 from galfeed.job import Component, Control, Job, Parameter
+from galfeed.model import scene
 from galfeed.profiles import PROFILES
 
 TYPICAL = {  # a value of each parameter that no sampling limit or half pixel is near to

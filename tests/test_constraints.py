@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from galfeed import constraints, feedme
-from galfeed.constraints import ConstraintFile, menu_key
+from galfeed import feedme
 from galfeed.errors import FeedmeError
+from galfeed.feedme import constraints
+from galfeed.feedme.constraints import ConstraintFile, menu_key
 from galfeed.job import PairRange, Range, Tie
 
 CORPUS = Path(__file__).parents[2] / "shared/feedmes/constraints"

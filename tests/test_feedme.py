@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from galfeed import feedme, menu
+from galfeed import feedme
 from galfeed.errors import FeedmeError, GalfeedError, UnsupportedError
-from galfeed.hidden import header_specs
+from galfeed.feedme import menu
+from galfeed.feedme.hidden import header_specs
 from galfeed.job import (
     BendingMode,
     Component,

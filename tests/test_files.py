@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from galfeed import files, restart
 from galfeed.errors import OutputError
+from galfeed.output import files, restart
 
 
 def names(folder: Path) -> list[str]:
@@ -184,7 +184,7 @@ def test_restart_in_a_missing_folder(tmp_path):
         restart.claim(tmp_path / "no", "x")
 
 
-CLAIM = "import sys; from pathlib import Path; from galfeed.restart import claim\n"
+CLAIM = "import sys; from pathlib import Path; from galfeed.output.restart import claim\n"
 
 
 def test_processes_in_one_folder_share_no_number(tmp_path):

@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from galfeed import feedme, report
-from galfeed.fitlog import entry, log_lines, progress_lines
+from galfeed import feedme
 from galfeed.job import Job, Parameter, ParamRef
+from galfeed.output import report
+from galfeed.output.fitlog import entry, log_lines, progress_lines
 from galfeed.result import FitResult, Iteration, Status
 
 REGION = (1, 40, 1, 40)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from galfeed import fitsfile
 from galfeed.errors import ImageError
-from galfeed.fitsfile import Absent, number, read
+from galfeed.images import fitsfile
+from galfeed.images.fitsfile import Absent, number, read
 
 RAMP = np.arange(5 * 7).reshape(5, 7)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from galfeed.errors import ImageError
-from galfeed.fitsname import FitsName, parse
+from galfeed.images.fitsname import FitsName, parse
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from galfeed import feedme, fitlog, imgblock
-from galfeed.fitscard import float_text, number_card, text_card, text_value
-from galfeed.header import counts, doubtful, parameter_cards
+from galfeed import feedme
 from galfeed.images import Exposure, Source
 from galfeed.job import Parameter
-from galfeed.marks import numerical_problem
+from galfeed.output import fitlog, imgblock
+from galfeed.output.fitscard import float_text, number_card, text_card, text_value
+from galfeed.output.header import counts, doubtful, parameter_cards
+from galfeed.output.marks import numerical_problem
 from galfeed.result import FitResult, Status
 
 REGION = (3, 8, 2, 5)

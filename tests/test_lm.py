@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from galfeed.lm import Countdown, Gain, Limits, Normal, minimise
+from galfeed.fit.lm import Countdown, Gain, Limits, Normal, minimise
 from galfeed.result import Status
 
 

@@ -9,7 +9,17 @@ import pytest
 
 from galfeed import feedme
 from galfeed.job import Job, Parameter, ParamRef
-from galfeed.marks import FIXED, FREE, SUSPICIOUS, TIED, header_value, mark, numerical_problem, single, suspicious
+from galfeed.output.marks import (
+    FIXED,
+    FREE,
+    SUSPICIOUS,
+    TIED,
+    header_value,
+    mark,
+    numerical_problem,
+    single,
+    suspicious,
+)
 
 REGION = (5, 20, 1, 40)
 NAN = math.nan

@@ -6,9 +6,10 @@ import pytest
 import torch
 from simulate import component, exposure, job
 
-from galfeed import params, scene
 from galfeed.errors import UnsupportedError
+from galfeed.fit import params
 from galfeed.job import PairRange, ParamRef, Range, Tie
+from galfeed.model import scene
 
 
 def unknowns(own, *constraints):

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from galfeed import psf
+from galfeed.model import psf
 
 WIDTHS = (1.5, 2.0, 2.8, 3.5, 4.5)  # FWHM, pixels: cubic, narrow sinc, wide sinc (twice), cubic
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from simulate import TYPICAL, component, exposure, image, job, star, typical
 
-from galfeed import scene
 from galfeed.errors import UnsupportedError
 from galfeed.job import BendingMode, Parameter
+from galfeed.model import scene
 from galfeed.profiles import PROFILES
 
 RADIAL = [p for p in PROFILES.values() if p.kind == "radial" and p.intensity is not None]

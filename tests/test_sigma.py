@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from galfeed.sigma import NO_WEIGHT, RADIUS, estimate_sky, internal_sigma, smooth
+from galfeed.images.sigma import NO_WEIGHT, RADIUS, estimate_sky, internal_sigma, smooth
 
 
 def picture(ny=20, nx=24, sky=100.0):

@@ -1,6 +1,6 @@
 """Point source: the PSF image itself, moved to the position of the source.
 
-Peng et al. 2010 (AJ 139, 2097), section 3.8.  How the PSF is moved: ``galfeed.psf``.
+Peng et al. 2010 (AJ 139, 2097), section 3.8.  How the PSF is moved: ``galfeed.model.psf``.
 """
 
 from __future__ import annotations

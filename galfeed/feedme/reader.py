@@ -1,4 +1,4 @@
-"""Menus: from text to a job, and back (``galfeed.menu``).  ``grammar/feedme.lark`` is the reference of the language.
+"""Menus: from text to a job.  ``grammar/feedme.lark`` is the reference of the language.
 
 The grammar says which lines there are; this module says what they do.  Each line changes the state that the lines
 before it left: of two alike the later counts, and what it leaves out stays.
@@ -13,14 +13,11 @@ from typing import Any
 
 from lark import Token, UnexpectedInput
 
-from galfeed import grammars
-from galfeed.block import Block, ten_parameters, three_parameters, truncation_parameters
 from galfeed.errors import FeedmeError, UnsupportedError
+from galfeed.feedme import grammars
+from galfeed.feedme.block import Block, ten_parameters, three_parameters, truncation_parameters
 from galfeed.job import FUNCTIONS, Component, Control, Job
-from galfeed.menu import dump
 from galfeed.profiles import PROFILES
-
-__all__ = ["dump", "load", "parse"]
 
 CONTROL = {
     "data": "A",

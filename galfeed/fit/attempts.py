@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from galfeed import psf
-from galfeed.lm import Solution, singular
-from galfeed.params import Parameters
+from galfeed.fit.lm import Solution, singular
+from galfeed.fit.params import Parameters
+from galfeed.model import psf
+from galfeed.model.scene import Scene
 from galfeed.result import Status
-from galfeed.scene import Scene
 
 PERTURBATIONS = (0.0, 1.0, -2.0)  # of the start, in the retries
 PERTURBATION = 0.05  # of the largest step of each unknown

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from galfeed.job import Component, ParamSpec, Unit
+from galfeed.model.shape import C0
 from galfeed.profiles import PROFILES
 from galfeed.profiles._profile import AXIS_RATIO, POSITION_ANGLE, X_SPACED, Y
-from galfeed.shape import C0
 
 
 def bending(n: int) -> ParamSpec:

@@ -15,10 +15,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from galfeed import convolve, psf, shape
-from galfeed.pixels import Source, integrate
+from galfeed.model import convolve, psf, shape
+from galfeed.model.pixels import Source, integrate
+from galfeed.model.psf import Psf
 from galfeed.profiles import Profile
-from galfeed.psf import Psf
 
 Derivatives = Literal["true", "galfit"]
 """How to differentiate: the final image, or as GALFIT does (probed).

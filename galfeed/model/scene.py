@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from galfeed import psf, render, shape, supported
-from galfeed.images import Exposure
+from galfeed.images.exposure import Exposure
 from galfeed.job import Job, ParamRef, ParamSpec
+from galfeed.model import psf, render, shape, supported
+from galfeed.model.render import Derivatives, Frame, Light
 from galfeed.profiles import PROFILES, Profile
-from galfeed.render import Derivatives, Frame, Light
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from galfeed.errors import ImageError
-from galfeed.fitsfile import may_be_fits
-from galfeed.inputs import Field, Inputs, check_cover, is_none
+from galfeed.images.fitsfile import may_be_fits
+from galfeed.images.inputs import Field, Inputs, check_cover, is_none
 
 _NUMBER = r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
 _PIXEL = re.compile(rf"{_NUMBER}\s+{_NUMBER}")

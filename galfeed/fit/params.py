@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from galfeed.errors import UnsupportedError
+from galfeed.fit.lm import Limits
 from galfeed.job import Constraint, Job, PairRange, ParamRef, Range, Tie
-from galfeed.lm import Limits
-from galfeed.scene import Scene
+from galfeed.model.scene import Scene
 
 ELLIPSE = ("4", "9", "10")  # size, axis ratio, angle
 UNLIMITED = (-math.inf, math.inf)

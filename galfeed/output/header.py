@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from galfeed.fitscard import comment_card, keyword, number_card, text_card
-from galfeed.hidden import header_specs
+from galfeed.feedme.hidden import header_specs
 from galfeed.job import Component, Job, Parameter, ParamSpec
-from galfeed.marks import FIXED, Region, header_value, mark, single, suspicious
+from galfeed.output.fitscard import comment_card, keyword, number_card, text_card
+from galfeed.output.marks import FIXED, Region, header_value, mark, single, suspicious
 from galfeed.profiles._profile import X, Y
 from galfeed.result import FitResult
 
 if TYPE_CHECKING:
-    from galfeed.images import Exposure
+    from galfeed.images.exposure import Exposure
 
 LINE = comment_card("-" * 72)
 INPUT = comment_card("========== GALFIT Input Parameters ==========")

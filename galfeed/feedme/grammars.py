@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lark import Lark
 
-HERE = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
 
 
 @cache
@@ -17,7 +17,7 @@ def load(name: str) -> Lark:
 
     The folder lies in the package when it is installed, beside it in a checkout.
     """
-    folder = next(f for f in (HERE / "grammar", HERE.parent / "grammar") if f.is_dir())
+    folder = next(f for f in (PACKAGE / "grammar", PACKAGE.parent / "grammar") if f.is_dir())
     text = (folder / f"{name}.lark").read_text(encoding="utf-8")
     # Blank space and letters are C's: a no-break space separates nothing.
     return Lark(text, parser="lalr", lexer="contextual", maybe_placeholders=False, g_regex_flags=re.ASCII)

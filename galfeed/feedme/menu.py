@@ -7,10 +7,10 @@ import struct
 from collections.abc import Iterator
 from dataclasses import replace
 
-from galfeed import hidden
+from galfeed.feedme import hidden
 from galfeed.job import Component, Control, Job, Parameter, Rotation
+from galfeed.model.shape import C0
 from galfeed.profiles import PROFILES, Blank
-from galfeed.shape import C0
 
 RULE = "=" * 80
 

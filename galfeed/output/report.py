@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from galfeed import __version__
-from galfeed.fitlog import NAME, progress_lines
-from galfeed.header import doubtful
 from galfeed.job import Job
-from galfeed.marks import Region
+from galfeed.output.fitlog import NAME, progress_lines
+from galfeed.output.header import doubtful
+from galfeed.output.marks import Region
 from galfeed.result import Iteration
 
 RULE = "=" * 80

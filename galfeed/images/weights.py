@@ -10,8 +10,8 @@ import math
 import numpy as np
 
 from galfeed.errors import ImageError
-from galfeed.inputs import Field, Inputs, check_cover
-from galfeed.sigma import NO_WEIGHT, estimate_sky, internal_sigma
+from galfeed.images.inputs import Field, Inputs, check_cover
+from galfeed.images.sigma import NO_WEIGHT, estimate_sky, internal_sigma
 
 Sky = tuple[float, float]
 

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from lark import Token, UnexpectedInput
 
-from galfeed import grammars
 from galfeed.errors import FeedmeError
-from galfeed.hidden import header_specs
+from galfeed.feedme import grammars
+from galfeed.feedme.hidden import header_specs
 from galfeed.job import Constraint, Job, PairRange, Range, Tie
 
 NO_FILE = "A-6"

@@ -9,18 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from galfeed import lm, params, scene
-from galfeed.attempts import Attempt
-from galfeed.attempts import run as fit_attempts
-from galfeed.hygiene import canonical, clamp_sizes
-from galfeed.images import Exposure
+from galfeed.fit import lm, params
+from galfeed.fit.attempts import Attempt
+from galfeed.fit.attempts import run as fit_attempts
+from galfeed.fit.lm import Normal
+from galfeed.fit.params import Parameters
+from galfeed.images.exposure import Exposure
 from galfeed.job import Constraint, Job, Parameter, ParamRef, Tie
-from galfeed.lm import Normal
-from galfeed.marks import numerical_problem
-from galfeed.params import Parameters
-from galfeed.render import Derivatives
+from galfeed.model import scene
+from galfeed.model.hygiene import canonical, clamp_sizes
+from galfeed.model.render import Derivatives
+from galfeed.model.scene import Scene
+from galfeed.output.marks import numerical_problem
 from galfeed.result import FitResult, Iteration, Status
-from galfeed.scene import Scene
 
 FIT, MODEL, BLOCK, SUBCOMPONENTS = 0, 1, 2, 3  # P)
 

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from galfeed.errors import ImageError
-from galfeed.fitsname import Extension, FitsName, Range, parse
+from galfeed.images.fitsname import Extension, FitsName, Range, parse
 
 BLOCK = 2880
 CARD = 80

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from galfeed.errors import FeedmeError, ImageError
-from galfeed.fitsfile import Absent, FitsImage, read
+from galfeed.images.fitsfile import Absent, FitsImage, read
 from galfeed.job import Job
 
 

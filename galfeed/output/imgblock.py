@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from galfeed.fitscard import COLUMNS, number_card, text_card, text_value
-from galfeed.header import flags_card, name_text, parameter_cards, section
+from galfeed.output.fitscard import COLUMNS, number_card, text_card, text_value
+from galfeed.output.header import flags_card, name_text, parameter_cards, section
 from galfeed.result import FitResult
 
 if TYPE_CHECKING:
-    from galfeed.images import Exposure, Source
+    from galfeed.images.exposure import Exposure, Source
 
 RECORD = 2880  # bytes; headers and data fill whole records
 STORED = np.dtype(">f4")

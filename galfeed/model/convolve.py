@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from galfeed.psf import Moved
+from galfeed.model.psf import Moved
 
 
 def fast_length(size: int) -> int:

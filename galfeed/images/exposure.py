@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from galfeed.errors import ImageError
-from galfeed.fitsfile import FitsImage, number
-from galfeed.inputs import Field, Inputs, Region, is_none
+from galfeed.images.fitsfile import FitsImage, number
+from galfeed.images.inputs import Field, Inputs, Region, is_none
+from galfeed.images.masks import read_mask
+from galfeed.images.weights import find_sky, make_sigma, read_sigma, unweighted, usable
 from galfeed.job import Job
-from galfeed.masks import read_mask
-from galfeed.weights import find_sky, make_sigma, read_sigma, unweighted, usable
 
 DEFAULT_GAIN = 7.0
 DEFAULT_NCOMBINE = 1.0

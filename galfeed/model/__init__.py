@@ -1,0 +1,1 @@
+"""The model of an image: components, their shapes, pixels and PSFs, in torch."""
