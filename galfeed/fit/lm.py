@@ -119,20 +119,21 @@ class Countdown:
 
 
 class Gain:
-    """Damping by the gain ratio (Nielsen 1999, IMM-REP-1999-05); ends when many steps in a row were refused."""
+    """Damping by the gain ratio (Nielsen 1999, IMM-REP-1999-05); ends when many steps in a row led nowhere."""
 
     patience = 12
+    nowhere = 1e-7  # relative fall of chi^2
 
     def __init__(self, first: float = 1e-3) -> None:
         self.first = first
 
     def begin(self, batch: int, like: Tensor) -> None:
-        self.refused = torch.zeros(batch, dtype=torch.long, device=like.device)
+        self.idle = torch.zeros(batch, dtype=torch.long, device=like.device)
 
     def next(self, rows: Tensor, damping: Tensor, step: Judged) -> tuple[Tensor, Tensor]:
         relaxed = (1 - (2 * step.gain.clamp(0, 1) - 1) ** 3).clamp(min=0.1)
-        self.refused[rows] = torch.where(step.accepted, 0, self.refused[rows] + 1)
-        return damping * torch.where(step.accepted, relaxed, 10.0), self.refused[rows] >= self.patience
+        self.idle[rows] = torch.where(step.fall > self.nowhere, 0, self.idle[rows] + 1)
+        return damping * torch.where(step.accepted, relaxed, 10.0), self.idle[rows] >= self.patience
 
 
 def minimise(
