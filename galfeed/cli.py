@@ -134,6 +134,8 @@ def run(file: Path, name: str, folder: Path, asked: Options, clock: Clock) -> in
         return FAILED
     if result.attempts > 1:
         _warn(f"{name}: the fit was started {result.attempts} times; the best result is kept")
+    if result.status is Status.STALLED:
+        _warn(f"{name}: {result.status.value}; do not trust this fit")
     with clock.phase("writing"):
         _write(result, task, folder, asked)
     if result.status is Status.NOTHING_FREE:

@@ -51,8 +51,7 @@ class FitResult:
         covariance: (P, P), (J^T W J)^-1 in the units of the menu, not scaled by chi^2/nu.
         flags: GALFIT's FLAGS codes in its order.
         iterations: steps tried, over all attempts.
-        attempts: how often the fit was started; more than 1 where the first start ended badly or near a jump of the
-            model.
+        attempts: how often the fit was started from the menu; more than once where GALFIT's path ended badly.
         model: (H, W) float64 image of the fitting region in ADU, without the components that Z) skips.
         components: images (H, W) one a component, where asked for.
     """

@@ -1,6 +1,7 @@
 """Which fits are tried: GALFIT's own path first, then sturdier ones where it ends badly, and the far side of jumps.
 
-Every further attempt is counted, and its result is taken only where it lowers chi^2 or ends a failure.
+The result of a further attempt is taken only where it lowers chi^2 or ends a failure; those that start from the menu
+again are counted.
 """
 
 from __future__ import annotations
@@ -25,11 +26,16 @@ NEAR_JUMP = 0.01  # pixels from the half-pixel jump of the moved PSF
 
 @dataclass(frozen=True)
 class Attempt:
-    """A fit of some rows (b,) of the batch from numbers (b, V); ``sturdy``: not on GALFIT's path."""
+    """A fit of some rows (b,) of the batch from numbers (b, V).
+
+    ``sturdy``: in other unknowns and with true derivatives; ``patient``: damped by the gain ratio.  Neither: GALFIT's
+    path.
+    """
 
     rows: Tensor
     start: Tensor
     sturdy: bool
+    patient: bool = False
 
 
 Minimise = Callable[[Attempt], Solution]
@@ -48,7 +54,7 @@ def run(
         tolerance: (B,) of convergence, as a fraction of chi^2.
 
     Returns:
-        The best solution of each row and its number of attempts.
+        The best solution of each row and how often it was started from the menu.
     """
     every = torch.arange(len(own.start), device=own.start.device)
     best = minimise(Attempt(every, own.start, sturdy=False))
@@ -57,10 +63,14 @@ def run(
         retry = _retry(sturdy, _bad(best), shift)
         if retry is None:
             break
-        best = _merged(best, retry, minimise(retry), attempts)
-    for further in (_beyond_galfit(own, scene, best, tolerance), _other_side(own, scene, best)):
-        if further is not None:
-            best = _merged(best, further, minimise(further), attempts)
+        best = _merged(best, retry, minimise(retry))
+        for row in retry.rows.tolist():
+            attempts[row] += 1
+    for further in _beyond_galfit(own, scene, best, tolerance):
+        best = _merged(best, further, minimise(further))
+    beyond = _other_side(own, scene, best)
+    if beyond is not None:
+        best = _merged(best, beyond, minimise(beyond))
     return best, attempts
 
 
@@ -82,19 +92,25 @@ def _retry(own: Parameters, rows: Tensor, shift: float) -> Attempt | None:
     return Attempt(rows, values, sturdy=True)
 
 
-def _beyond_galfit(own: Parameters, scene: Scene, solution: Solution, tolerance: Tensor) -> Attempt | None:
+def _beyond_galfit(own: Parameters, scene: Scene, solution: Solution, tolerance: Tensor) -> list[Attempt]:
     """Rows whose end on GALFIT's path is arbitrary, from where they ended.
 
     That is so where some unknown has no effect: GALFIT moves it by the noise of its single precision, and the others
-    with it.  And where GALFIT's derivatives are the true ones but promise more: the pixel grid makes chi^2 rough.
+    with it.  And where the pixel grid makes chi^2 rough, so that more is promised than GALFIT's steps can find.
     """
     rows = torch.arange(len(solution.status), device=solution.chi2.device)
-    arbitrary = (solution.matrix.diagonal(dim1=1, dim2=2) == 0).any(1)
-    if scene.derivatives_agree:
-        arbitrary |= solution.left > tolerance
     ended = torch.tensor([s in (Status.CONVERGED, Status.STALLED) for s in solution.status], device=rows.device)
-    chosen = rows[arbitrary & ended & solution.chi2.isfinite()]
-    return Attempt(chosen, own.values(solution.unknowns[chosen], chosen)[0], sturdy=True) if len(chosen) else None
+    ended &= solution.chi2.isfinite()
+    lost = (solution.matrix.diagonal(dim1=1, dim2=2) == 0).any(1)
+    rough = ~lost & (solution.left > tolerance)
+    if scene.derivatives_agree:
+        lost, rough = lost | rough, torch.zeros_like(rough)
+    values, _ = own.values(solution.unknowns, rows)
+    attempts = [
+        Attempt(rows[lost & ended], values[lost & ended], sturdy=True),
+        Attempt(rows[rough & ended], values[rough & ended], sturdy=False, patient=True),
+    ]
+    return [a for a in attempts if len(a.rows)]
 
 
 def _other_side(own: Parameters, scene: Scene, solution: Solution) -> Attempt | None:
@@ -117,14 +133,13 @@ def _other_side(own: Parameters, scene: Scene, solution: Solution) -> Attempt | 
     return Attempt(rows[near], moved[near], sturdy=False) if bool(near.any()) else None
 
 
-def _merged(best: Solution, attempt: Attempt, other: Solution, attempts: list[int]) -> Solution:
-    """Put in the rows of an attempt that are lower, or that end a failure; count the attempts."""
+def _merged(best: Solution, attempt: Attempt, other: Solution) -> Solution:
+    """Put in the rows of an attempt that are lower, or that end a failure."""
     unknowns, chi2, matrix = best.unknowns.clone(), best.chi2.clone(), best.matrix.clone()
     left = best.left.clone()
     status, iterations = list(best.status), list(best.iterations)
     failed, works = singular(best.matrix), ~singular(other.matrix)
     for i, row in enumerate(attempt.rows.tolist()):
-        attempts[row] += 1
         iterations[row] += other.iterations[i]
         ends_failure = bool(failed[row] & works[i]) or status[row].failed
         if bool(other.chi2[i] < chi2[row]) or (ends_failure and not other.status[i].failed):

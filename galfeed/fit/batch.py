@@ -177,11 +177,14 @@ class _Batch:
         def minimise(attempt: Attempt) -> lm.Solution:
             rows, use = attempt.rows, sturdy if attempt.sturdy else own
             start = torch.zeros_like(use.start).index_copy(0, rows, attempt.start)
+            strategy: lm.Strategy = lm.Countdown()
+            if attempt.sturdy or attempt.patient:
+                strategy = lm.Gain(CAREFUL) if attempt.sturdy else lm.Gain(CAREFUL, patience=4)
             solution = lm.minimise(
                 lambda unknowns, chosen: evaluate(use, unknowns, rows[chosen]),
                 use.unknowns(start)[rows],
                 use.limits.take(rows),
-                lm.Gain(CAREFUL) if attempt.sturdy else lm.Countdown(),
+                strategy,
                 tolerance=TOLERANCE / scale[rows],
                 stalled=STALLED / scale[rows],
                 canonical=None if attempt.sturdy else own.inverted,

@@ -121,11 +121,10 @@ class Countdown:
 class Gain:
     """Damping by the gain ratio (Nielsen 1999, IMM-REP-1999-05); ends when many steps in a row led nowhere."""
 
-    patience = 12
     nowhere = 1e-7  # relative fall of chi^2
 
-    def __init__(self, first: float = 1e-3) -> None:
-        self.first = first
+    def __init__(self, first: float = 1e-3, patience: int = 12) -> None:
+        self.first, self.patience = first, patience
 
     def begin(self, batch: int, like: Tensor) -> None:
         self.idle = torch.zeros(batch, dtype=torch.long, device=like.device)
