@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from galfeed import feedme
 from galfeed.errors import FeedmeError, GalfeedError, UnsupportedError
 from galfeed.feedme import menu
-from galfeed.feedme.hidden import header_specs
 from galfeed.job import (
     BendingMode,
     Component,
@@ -28,6 +27,7 @@ from galfeed.job import (
     Parameter,
     Rotation,
 )
+from galfeed.tables import header_specs
 
 HERE = Path(__file__).parent
 MENUS = sorted(HERE.glob("menus/*.feedme"))

@@ -25,7 +25,8 @@ MAY_IMPORT = {
     "model.shape": "job",
     # language
     "feedme.grammars": "",
-    "feedme.hidden": "job profiles model.shape",
+    "model.truncation": "job model.shape profiles",
+    "tables": "job profiles model.shape model.truncation",
     "feedme.menu": "feedme.hidden job profiles model.shape",
     "feedme.block": "job",
     "feedme.reader": "feedme.block errors feedme.grammars job feedme.menu profiles",

@@ -12,8 +12,8 @@ from lark import Token, UnexpectedInput
 
 from galfeed.errors import FeedmeError
 from galfeed.feedme import grammars
-from galfeed.feedme.hidden import header_specs
 from galfeed.job import Constraint, Job, PairRange, Range, Tie
+from galfeed.tables import header_specs
 
 NO_FILE = "A-6"
 SYNTAX = "C-1"

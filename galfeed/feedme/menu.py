@@ -7,9 +7,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import replace
 
-from galfeed.feedme import hidden
 from galfeed.job import Component, Control, Job, Parameter, Rotation
-from galfeed.model.shape import C0
+from galfeed.model import shape, truncation
 from galfeed.profiles import PROFILES, Blank
 
 RULE = "=" * 80
@@ -163,7 +162,7 @@ def _sky(component: Component) -> Iterator[str]:
 
 def _truncation(component: Component) -> Iterator[str]:
     given = dict(component.parameters())
-    for spec in hidden.truncation(component.name):
+    for spec in truncation.specs(component.name):
         if spec.key == "1" and "1" in given:
             yield _two("T1", given["1"], given["2"], spec.menu)
         elif spec.key in given and spec.key != "2":
@@ -175,12 +174,12 @@ def _hidden(component: Component) -> Iterator[str]:
         if group == "b":
             for bend in component.bending:
                 value = f"{single(bend.amplitude.value):.3e}"
-                yield f"B{bend.n}) {value}   {bend.amplitude.toggle:<5d}      #{hidden.bending(bend.n).menu}"
+                yield f"B{bend.n}) {value}   {bend.amplitude.toggle:<5d}      #{shape.bending(bend.n).menu}"
         elif group == "c" and component.c0 is not None:
-            yield _one("C0", component.c0, C0.menu)
+            yield _one("C0", component.c0, shape.C0.menu)
         elif group == "f":
             for mode in component.fourier:
-                yield _two(f"F{mode.n}", mode.amplitude, mode.phase, hidden.fourier(mode.n)[0].menu)
+                yield _two(f"F{mode.n}", mode.amplitude, mode.phase, shape.fourier(mode.n)[0].menu)
         elif group == "r" and component.rotation is not None:
             yield from _rotation(component.rotation)
 
@@ -188,7 +187,7 @@ def _hidden(component: Component) -> Iterator[str]:
 def _rotation(rotation: Rotation) -> Iterator[str]:
     yield ""
     yield f"R0) {rotation.function:<22} #  PA rotation func. (power, log, none)"
-    for spec in hidden.rotation(rotation.function):
+    for spec in shape.rotation(rotation.function):
         yield _one(spec.key.upper(), rotation.slots[int(spec.key[1:]) - 1], spec.menu)
 
 

@@ -298,7 +298,9 @@ class _Batch:
             number = self.scene.refs[column].component
             seen[number] = seen.get(number, False) or bool(normal.matrix[row, unknown, unknown] > 0)
         centres = {
-            c.number: (c.parameter("1").value, c.parameter("2").value) for c in job.components if c.kind != "sky"
+            c.number: (c.parameter("1").value, c.parameter("2").value)
+            for c in job.components
+            if c.kind != "sky" and not c.is_truncation
         }
         return any(
             not (seen[n] or (x1 <= centres[n][0] <= x2 and y1 <= centres[n][1] <= y2)) for n in seen if n in centres

@@ -1,4 +1,4 @@
-"""GALFIT's canonical form of a component's numbers: 0 < q <= 1, -90 < PA <= 90, size at least 0.01 pixel."""
+"""GALFIT's canonical form of a component's numbers: 0 < q <= 1, angles near 0, size at least 0.01 pixel."""
 
 from __future__ import annotations
 
@@ -15,12 +15,22 @@ def canonical(job: Job) -> Job:
     """The same model in canonical numbers.
 
     An axis ratio above 1 is inverted, with the size multiplied by it and the angle turned by a quarter; one below
-    0.01 is set to 0.01.  Fixed numbers too: GALFIT does so before the first iteration.
+    0.01 is set to 0.01.  The phase of Fourier mode m comes within 180 / m degrees of 0.  Fixed numbers too: GALFIT
+    does so before the first iteration.
     """
     return replace(job, components=tuple(_canonical(c) for c in job.components))
 
 
 def _canonical(component: Component) -> Component:
+    return _ellipse(component).updated(
+        {
+            f"f{mode.n}p": replace(mode.phase, value=wrapped(mode.phase.value, 180 / mode.n))
+            for mode in component.fourier
+        }
+    )
+
+
+def _ellipse(component: Component) -> Component:
     profile = PROFILES.get(component.kind)
     if profile is None or profile.spec("10") is None:
         return component
@@ -37,12 +47,12 @@ def _canonical(component: Component) -> Component:
     return component.updated(changes)
 
 
-def wrapped(angle: float) -> float:
-    """An angle modulo a half turn, within 90 degrees of 0."""
-    if abs(angle) <= 90:
+def wrapped(angle: float, most: float = 90.0) -> float:
+    """An angle modulo ``2 most``, within ``most`` degrees of 0."""
+    if abs(angle) <= most:
         return angle
-    turned = (angle + 90) % 180 - 90
-    return 90.0 if turned == -90 and angle > 0 else turned
+    turned = (angle + most) % (2 * most) - most
+    return most if turned == -most and angle > 0 else turned
 
 
 def clamp_sizes(job: Job) -> Job:

@@ -4,28 +4,31 @@ GALFIT takes the mean over N x N mid-points of a pixel, N from the elliptical ra
 probed).  The image is therefore evaluated twice here: once at all pixel centres, which decides N, and once at the
 sub-samples of the pixels with N > 1, as one flat list.
 
-Every parameter enters as a tensor of its own with one value a sample, so that the intensity is elementwise and one
+Every number enters as a tensor of its own with one value a sample, so that the intensity is elementwise and one
 backward pass gives all partial derivatives at all samples; no profile and no shape needs a derivative by hand.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from galfeed.profiles import Sampling
+from galfeed.model.light import Light, Place
+from galfeed.profiles import Profile
 
-MAX_SAMPLED_RADIUS = 10.0  # pixels; beyond, one sample a pixel
-SAMPLES_TIMES_RADIUS = 20.0  # N = nint(20 / r) between the inner radius and 10
 MAX_CORE = 100
+EDGE_COUNT, EDGE_NEAR, EDGE_LIMIT = 10.0, 3.0, 10.0  # edge-on disk: nint(10 / d) between d = 3 and 10, 5 nearer
+EDGE_INNER = 5
+THIN, THIN_COUNT, THIN_LEAST = 1.0, 20.0, 20  # ... of a scale height below 1: a finer core
 
 CUSP_NODES = 24
 CUSP_STEP = 0.005  # pixels
 CUSP_POWER = 4  # r = R s^4 spreads the nodes evenly over a cusp
+AT_CENTRE = 1e-6  # pixels; a sub-sample nearer than this is at the very centre
 
 Select = Callable[[Tensor], Tensor]
 
@@ -35,50 +38,54 @@ class Source:
     """The light of one component in each of B images, before it is integrated over pixels.
 
     Args:
-        values: (B,) each, parameters by name ("xc", "yc", "q", ...), lengths in pixels of the grid.
-        derived: numbers made of them, such as kappa(n): {name: (B,)} from ``values``.
-        radius: (x, y, **all of them) -> elliptical radius, elementwise.
-        intensity: (radius, **all of them) -> intensity, elementwise.
+        light: function, shape and truncations.
+        values: (B,) each, all numbers that these take, in pixels of the grid.
         wanted: names of ``values`` whose partial derivatives are asked for.
-        sampling: sub-pixel rule.
-        core_size: (B,) the length times q that sets the grid in the core, or None where it is constant.
-        cusp: replace the sub-sample nearest the centre by the mean over its area.
         fine: pixels of this grid in one pixel of the data, along an axis.
-        steps_across_cusp: differentiate the replaced sub-sample by x and y as GALFIT does.
+        steps_across_cusp: differentiate a replaced sub-sample by x and y as GALFIT does.
     """
 
+    light: Light
     values: dict[str, Tensor]
-    derived: Callable[[dict[str, Tensor]], dict[str, Tensor]]
-    radius: Callable[..., Tensor]
-    intensity: Callable[..., Tensor]
     wanted: tuple[str, ...]
-    sampling: Sampling
-    core_size: Tensor | None
-    cusp: bool
     fine: int = 1
     steps_across_cusp: bool = False
 
-    def spread(self, select: Select) -> tuple[dict[str, Tensor], list[Tensor]]:
-        """One value a sample instead of one an image: all of them by name, and the leaves to differentiate by.
+    def sample(self, x: Tensor, y: Tensor, image: Tensor, partials: bool = True) -> Tensor:
+        """Light and its partial derivatives at points: (1 + wanted, S), or (1, S) without the partials.
 
-        A derived number is carried by its value and its slope, which is all that a first derivative sees.
+        Args:
+            x, y: (S,) points, pixels.
+            image: (S,) to which of the B images each belongs.
         """
-        full = {name: select(value) for name, value in self.values.items()}
-        for name in self.wanted:
-            full[name] = full[name].clone().requires_grad_()
-        own = {name: value.detach().clone().requires_grad_() for name, value in self.values.items()}
-        with torch.enable_grad():
-            made = self.derived(own)
-        for name, number in made.items():
-            full[name] = select(number.detach())
-            if number.requires_grad and self.wanted:
-                by = [own[w] for w in self.wanted]
-                slopes = torch.autograd.grad(number.sum(), by, allow_unused=True, retain_graph=True)
-                for w, slope in zip(self.wanted, slopes, strict=True):
-                    if slope is not None:
-                        with torch.enable_grad():
-                            full[name] = full[name] + select(slope) * (full[w] - full[w].detach())
-        return full, [full[name] for name in self.wanted]
+        return self.evaluate(x, y, lambda v: v[image], partials)[0]
+
+    def evaluate(self, x: Tensor, y: Tensor, select: Select, partials: bool = True) -> tuple[Tensor, Place]:
+        """Light and partials (1 + wanted, *shape) at points (*shape), and where these lie in the function.
+
+        Args:
+            select: spreads a number (B,) over the points.
+        """
+        p, leaves = self.spread(select, partials)
+        with torch.set_grad_enabled(bool(leaves)):
+            place, left = self.light.geometry(x, y, p)
+            light = self.light.intensity(place, p)
+            if left is not None:
+                light = light * left
+        return torch.stack([light.detach(), *_partials(light, leaves)]), tuple(part.detach() for part in place)
+
+    def spread(self, select: Select, partials: bool = True) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """One value a point instead of one an image: all of them by name, and the leaves to differentiate by."""
+        p = {name: select(value) for name, value in self.values.items()}
+        leaves = [p[name].requires_grad_() for name in self.wanted] if partials else []
+        return p, leaves
+
+
+def _partials(light: Tensor, leaves: list[Tensor]) -> list[Tensor]:
+    if not leaves or not light.requires_grad:
+        return [torch.zeros_like(light) for _ in leaves]
+    slopes = torch.autograd.grad(light.sum(), leaves, allow_unused=True)
+    return [torch.zeros_like(light) if slope is None else slope for slope in slopes]
 
 
 def integrate(source: Source, x: Tensor, y: Tensor) -> Tensor:
@@ -92,13 +99,12 @@ def integrate(source: Source, x: Tensor, y: Tensor) -> Tensor:
         (1 + len(source.wanted), B, H, W): the image, then one partial image for each wanted name.
     """
     grid = (x.shape[0], y.shape[1], x.shape[1])
-    planes, radius = _evaluate(
-        source,
+    planes, place = source.evaluate(
         x[:, None, :].expand(grid),
         y[:, :, None].expand(grid),
         lambda v: v[:, None, None].expand(grid),
     )
-    counts = grid_size(radius, source)
+    counts = grid_size(source, place)
     image, row, column = torch.nonzero(counts > 1, as_tuple=True)
     if len(image) == 0:
         return planes
@@ -114,78 +120,110 @@ def integrate(source: Source, x: Tensor, y: Tensor) -> Tensor:
         along = y[image[pixels], row[pixels]][:, None, None] + step[None, None, :]
         xs.append(across.expand(-1, n, n).reshape(-1))
         ys.append(along.expand(-1, n, n).reshape(-1))
+    points = (torch.cat(xs), torch.cat(ys))
     owner = image.repeat_interleave(count**2)
-    samples, sample_radius = _evaluate(source, torch.cat(xs), torch.cat(ys), lambda v: v[owner])
-    if source.cusp:
-        place = (torch.cat(xs), torch.cat(ys))
-        _replace_cusp(source, samples, sample_radius, place, owner, count.repeat_interleave(count**2))
+    samples, where = source.evaluate(*points, lambda v: v[owner])
+    profile = source.light.profile
+    if profile.cusp:
+        _replace_cusp(source, samples, where[0], points, owner, count.repeat_interleave(count**2))
+    pieces = torch.split(samples, [n * n * number for n, number in sizes], dim=1)
+    if profile.edge:
+        outside = torch.split(where[0] >= source.values[profile.edge][owner], [n * n * number for n, number in sizes])
+        pieces = tuple(_drop(*both, n) for both, (n, _) in zip(zip(pieces, outside, strict=True), sizes, strict=True))
     means = [
-        part.reshape(len(samples), number, n * n).mean(2)
-        for (n, number), part in zip(
-            sizes, torch.split(samples, [n * n * number for n, number in sizes], dim=1), strict=True
-        )
+        piece.reshape(len(samples), number, n * n).mean(2) for (n, number), piece in zip(sizes, pieces, strict=True)
     ]
     planes[:, image, row, column] = torch.cat(means, dim=1)
     return planes
 
 
-def grid_size(radius: Tensor, source: Source) -> Tensor:
-    """N of the N x N sub-samples of each pixel, from the elliptical radius (B, H, W) of its centre.
+def grid_size(source: Source, place: Place) -> Tensor:
+    """N of the N x N sub-samples of each pixel, (B, H, W), from where its centre lies.
 
     On the fine grid of an oversampled PSF the counts are divided and the inner radii multiplied by the oversampling.
     """
-    rule, fine = source.sampling, source.fine
-    if source.core_size is None:
-        core = radius.new_full((radius.shape[0],), rule.core)
-    else:
-        core = (SAMPLES_TIMES_RADIUS / source.core_size).floor().clamp(rule.inner, MAX_CORE)
+    if source.light.profile.kind == "edge":
+        return _edge_grid_size(source, *place)
+    profile, fine, (radius,) = source.light.profile, source.fine, place
+    rule, values = profile.sampling, source.values
+    core = _core(profile, values)
     core = (core / fine).floor()[:, None, None]
-    outer = (SAMPLES_TIMES_RADIUS / fine / radius + 0.5).floor()
+    outer = (rule.count / fine / radius + 0.5).floor()
     size = torch.where(radius < rule.inner_radius * fine, float(rule.inner // fine), outer)
     size = torch.where(radius < fine, core, size)
-    return torch.where(radius < MAX_SAMPLED_RADIUS, size, 1.0).clamp(min=1).long()
+    if profile.edge:  # no light at the centre of a pixel: none in it
+        size = torch.where(radius < values[profile.edge][:, None, None], size, 1.0)
+    return torch.where(radius < rule.limit, size, 1.0).clamp(min=1).long()
 
 
-def _evaluate(source: Source, x: Tensor, y: Tensor, select: Select) -> tuple[Tensor, Tensor]:
-    """Intensity and its partials at samples, (1 + wanted, *shape), and their radius."""
-    full, leaves = source.spread(select)
-    with torch.set_grad_enabled(bool(leaves)):
-        radius = source.radius(x, y, **full)
-        light = source.intensity(radius, **full)
-    partials = torch.autograd.grad(light.sum(), leaves) if leaves else ()
-    return torch.stack([light.detach(), *partials]), radius.detach()
+def _core(profile: Profile, values: dict[str, Tensor]) -> Tensor:
+    """N (B,) of the pixels nearest the centre, before it is divided by the oversampling."""
+    rule = profile.sampling
+    if not rule.core_size:
+        return values["xc"].new_full(values["xc"].shape, rule.core)
+    size = values[rule.core_size] * values["q"]
+    core = (rule.core_count / size).floor().clamp(rule.inner, MAX_CORE)
+    return torch.where(size <= rule.largest_core_size, core, float(rule.inner))
+
+
+def _edge_grid_size(source: Source, along: Tensor, across: Tensor) -> Tensor:
+    """The rule of an edge-on disk: the nearer of its two axes counts, and one side is never sampled finely."""
+    fine, height = source.fine, source.values["hs"][:, None, None]
+    distance = along.abs().minimum(across.abs())
+    size = torch.where(
+        distance < EDGE_NEAR * fine, float(EDGE_INNER // fine), (EDGE_COUNT / fine / distance + 0.5).floor()
+    )
+    if fine == 1:
+        core = (THIN_COUNT / distance).floor().clamp(THIN_LEAST, MAX_CORE)
+        size = torch.where((distance < 1) & (height <= THIN), core, size)
+    beyond = (distance >= EDGE_LIMIT) | (across >= EDGE_LIMIT)
+    return torch.where(beyond, 1.0, size).clamp(min=1).long()
+
+
+def _drop(samples: Tensor, outside: Tensor, n: int) -> Tensor:
+    """GALFIT's sum of a pixel on the edge of a ferrer or king.
+
+    It goes column by column; after one whose topmost sub-sample is outside, all further columns are left out (probed).
+
+    Args:
+        samples: (K, pixels n n) column by column.  outside: (pixels n n) beyond the edge.
+    """
+    ended = outside.reshape(-1, n, n)[:, :, -1].cumsum(1) > 0  # with this column
+    kept = torch.cat([torch.ones_like(ended[:, :1]), ~ended[:, :-1]], dim=1)
+    return samples * kept[:, :, None].expand(-1, n, n).reshape(-1)
 
 
 def _replace_cusp(
-    source: Source, samples: Tensor, radius: Tensor, place: tuple[Tensor, Tensor], owner: Tensor, count: Tensor
+    source: Source, samples: Tensor, radius: Tensor, point: tuple[Tensor, Tensor], owner: Tensor, count: Tensor
 ) -> None:
     """Where r < 1 / (2N), put the mean over the centred ellipse that has the area of one sub-cell; in place.
 
-    mean = 2 / R^2 int_0^R f(r) r dr with R = 1 / (N sqrt(pi q)).  It does not depend on the position; GALFIT's
-    derivatives by x and y there are central differences of the intensity itself (probed).
+    mean = 2 / R^2 int_0^R f(r) r dr with R = 1 / (N sqrt(pi q)), times what truncations leave at the sub-sample.  It
+    does not depend on the position; GALFIT's derivatives by x and y there are central differences of the intensity
+    itself (probed).
     """
-    central = torch.nonzero(radius < 0.5 / count)[:, 0]
+    light, wanted = source.light, source.wanted
+    near = radius < (0.5 / count if light.profile.cusp == "cell" else AT_CENTRE)
+    central = torch.nonzero(near)[:, 0]
     if len(central) == 0:
         return
     nodes, weights = np.polynomial.legendre.leggauss(CUSP_NODES)
     s = radius.new_tensor((nodes + 1) / 2)
     weight = radius.new_tensor(weights) * CUSP_POWER * s ** (2 * CUSP_POWER - 1)
-    owner, count = owner[central], count[central]
-    full, leaves = source.spread(lambda v: v[owner][:, None])
+    x, y, owner, count = point[0][central], point[1][central], owner[central], count[central]
+    p, leaves = source.spread(lambda v: v[owner])
     with torch.set_grad_enabled(bool(leaves)):
-        reach = 1 / (count[:, None] * (torch.pi * full["q"]).sqrt())
-        light = (weight * source.intensity(reach * s**CUSP_POWER, **full)).sum(1)
-    used = light.requires_grad  # the mean does not depend on the position
-    partials = torch.autograd.grad(light.sum(), leaves, allow_unused=True) if used else [None] * len(leaves)
-    samples[0, central] = light.detach()
-    for plane, partial in enumerate(partials, start=1):
-        samples[plane, central] = 0.0 if partial is None else partial[:, 0]
+        columns = {name: number[:, None] for name, number in p.items()}
+        reach = 1 / (count[:, None] * (torch.pi * columns["q"]).sqrt())
+        mean = (weight * light.intensity((reach * s**CUSP_POWER,), columns)).sum(1)
+        _, left = light.geometry(x, y, p) if light.truncations else (None, None)
+        mean = mean if left is None else mean * left
+    samples[:, central] = torch.stack([mean.detach(), *_partials(mean, leaves)])
     if source.steps_across_cusp:
-        x, y = place[0][central], place[1][central]
         for name, dx, dy in (("xc", CUSP_STEP, 0.0), ("yc", 0.0, CUSP_STEP)):
-            if name in source.wanted:
-                full, _ = replace(source, wanted=()).spread(lambda v: v[owner])
+            if name in wanted:
                 ahead, behind = (
-                    source.intensity(source.radius(x - side * dx, y - side * dy, **full), **full) for side in (1, -1)
+                    source.evaluate(x - side * dx, y - side * dy, lambda v: v[owner], partials=False)[0][0]
+                    for side in (1, -1)
                 )
-                samples[1 + source.wanted.index(name), central] = (ahead - behind) / (2 * CUSP_STEP)
+                samples[1 + wanted.index(name), central] = (ahead - behind) / (2 * CUSP_STEP)

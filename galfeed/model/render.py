@@ -7,7 +7,6 @@ an oversampled PSF the same happens on the fine grid, which is then summed into 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -15,7 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from galfeed.model import convolve, psf, shape
+from galfeed.model import convolve, psf
+from galfeed.model.light import MAGNITUDE_SLOPE, Light, counts
 from galfeed.model.pixels import Source, integrate
 from galfeed.model.psf import Psf
 from galfeed.profiles import Profile
@@ -28,7 +28,6 @@ point sources from a central difference, and holds a few derived numbers constan
 its error bars are made of them.
 """
 
-MAGNITUDE_SLOPE = -0.4 * math.log(10)  # d ln(flux) / d mag
 POINT_STEP = 0.2  # pixels; GALFIT differentiates a point source by a central difference of this step
 
 
@@ -58,6 +57,11 @@ class Frame:
     @property
     def fine(self) -> int:
         return self.psf.fine if self.psf else 1
+
+    @property
+    def scale(self) -> dict[str, Tensor]:
+        """What turns magnitudes into counts."""
+        return {name: getattr(self, name) for name in ("zeropoint", "exptime", "pixel_area")}
 
     def take(self, index: Tensor) -> Frame:
         """The same for some of the images, index (b,)."""
@@ -103,11 +107,6 @@ def background(profile: Profile, values: Mapping[str, Tensor], wanted: tuple[str
     return torch.stack([image, *(u.expand_as(image) for u in units)])
 
 
-def flux(values: Mapping[str, Tensor], frame: Frame) -> Tensor:
-    """(B,) counts of a magnitude ``mag``: exptime 10^(-0.4 (mag - zeropoint))."""
-    return frame.exptime * (MAGNITUDE_SLOPE * (values["mag"] - frame.zeropoint)).exp()
-
-
 def point(values: Mapping[str, Tensor], wanted: tuple[str, ...], frame: Frame, derivatives: Derivatives) -> Tensor:
     """Point source (1 + wanted, B, H, W): the moved PSF times the flux, not renormalised after the shift."""
     assert frame.psf is not None
@@ -130,7 +129,7 @@ def point(values: Mapping[str, Tensor], wanted: tuple[str, ...], frame: Frame, d
         return put(moved.image, first_x, first_y)
 
     moved, first_x, first_y = move(xc, yc)
-    light = flux(values, frame)[:, None, None]
+    light = counts(values["mag"], frame.scale)[:, None, None]
     image = light * put(moved.image, first_x, first_y)
     planes = [image]
     for name in wanted:
@@ -155,63 +154,45 @@ def _diffused(planes: Tensor, xc: Tensor, yc: Tensor, frame: Frame) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Light:
-    """What is to be drawn of a radial component.
+class Drawing:
+    """What is to be drawn of a component.
 
     Args:
-        profile, variant: its function.
-        values: (B,) each, by the names of the profile's table, and "c0" where given.
+        light: the component.
+        values: (B,) its numbers in the units of the menu.
         wanted: names to differentiate with respect to.
         derivatives: how.
     """
 
-    profile: Profile
-    variant: int
+    light: Light
     values: Mapping[str, Tensor]
     wanted: tuple[str, ...]
     derivatives: Derivatives
 
-    @property
-    def lengths(self) -> set[str]:
-        """Names of what is measured in pixels, which are finer on the grid of an oversampled PSF."""
-        return {spec.name for spec in self.profile.params if spec.unit == "pix"}
 
-    def numbers(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Shape parameters and the profile's derived numbers, from values on any grid.
-
-        The dependence of the derived on what the profile holds is cut where GALFIT cuts it.
-        """
-        profile = self.profile
-        own = {s.name: values[s.name] for s in profile.params if s.key not in ("1", "2", "3", "9", "10")}
-        if profile.derived is None:
-            return own
-        held = profile.held if self.derivatives == "galfit" else ()
-        return own | profile.derived(**{n: v.detach() if n in held else v for n, v in own.items()})
-
-
-def radial(light: Light, frame: Frame) -> Tensor:
-    """A component whose light depends on the elliptical radius alone, (1 + wanted, B, H, W)."""
-    xc, yc = light.values["xc"], light.values["yc"]
+def shaped(drawing: Drawing, frame: Frame) -> Tensor:
+    """A component whose light has a shape, (1 + wanted, B, H, W)."""
+    xc, yc = drawing.values["xc"], drawing.values["yc"]
     if frame.psf is None or min(frame.box) <= 0:
-        return _unconvolved(light, frame)
+        return _unconvolved(drawing, frame)
     across, along = frame.in_box(xc, yc)
-    planes = _convolved(light, frame)
+    planes = _convolved(drawing, frame)
     if not bool(across.all() and along.all()):
-        planes = torch.where(along[:, :, None] & across[:, None, :], planes, _unconvolved(light, frame))
+        planes = torch.where(along[:, :, None] & across[:, None, :], planes, _unconvolved(drawing, frame))
     return planes if frame.kernel is None else _diffused(planes, xc, yc, frame)
 
 
-def _unconvolved(light: Light, frame: Frame) -> Tensor:
+def _unconvolved(drawing: Drawing, frame: Frame) -> Tensor:
     height, width = frame.shape
     pixel = torch.arange(max(height, width), dtype=frame.x0.dtype, device=frame.x0.device)
     x, y = frame.x0[:, None] + pixel[:width], frame.y0[:, None] + pixel[:height]
-    return _drawn(light, frame, x, y, fine=1)
+    return _drawn(drawing, frame, x, y, fine=1)
 
 
-def _convolved(light: Light, frame: Frame) -> Tensor:
+def _convolved(drawing: Drawing, frame: Frame) -> Tensor:
     """The image inside the box; what it holds outside is not meant to be used."""
     assert frame.psf is not None
-    fine, values = frame.fine, light.values
+    fine, values, centres = frame.fine, drawing.values, drawing.light.centres
     (ix, sx), (iy, sy) = psf.position(values["xc"], fine), psf.position(values["yc"], fine)
     moved = psf.move(frame.psf, sx, sy)
     reach_y, reach_x = reach = convolve.margin(moved.image.shape)
@@ -224,12 +205,15 @@ def _convolved(light: Light, frame: Frame) -> Tensor:
         steps = torch.arange(length * fine + 2 * reach, device=begin.device)
         return (begin[:, None] + steps).to(first.dtype)
 
-    # the true derivatives by x and y are those of the moved PSF: the object stays on its pixel
-    moves = tuple(w for w in light.wanted if w in ("xc", "yc")) if light.derivatives == "true" else ()
+    # The true derivatives by x and y are those of the moved PSF, as the object stays on its pixel; the centres of
+    # truncations, which keep their distance from it, move the other way.
+    moves = tuple(w for w in drawing.wanted if w in ("xc", "yc")) if drawing.derivatives == "true" else ()
+    against = tuple(name for name, axis in centres.items() if axis in moves and name not in drawing.wanted)
+    relative = {name: values[name] - values[axis] for name, axis in centres.items()}
     centred = replace(
-        light,
-        values={**values, "xc": torch.zeros_like(sx), "yc": torch.zeros_like(sy)},
-        wanted=tuple(w for w in light.wanted if w not in moves),
+        drawing,
+        values={**values, "xc": torch.zeros_like(sx), "yc": torch.zeros_like(sy), **relative},
+        wanted=tuple(w for w in drawing.wanted if w not in moves) + against,
     )
     x = offsets(start_x, frame.x0, window[1], reach_x, ix)
     y = offsets(start_y, frame.y0, window[0], reach_y, iy)
@@ -244,8 +228,12 @@ def _convolved(light: Light, frame: Frame) -> Tensor:
     by_name = dict(zip(convolved, parts[1:], strict=True))
     by_name["mag"] = by_name["mu"] = MAGNITUDE_SLOPE * parts[0]
     if moves:
-        by_name["xc"], by_name["yc"] = fine * convolve.convolve(transforms[:1], kernels[1:], size, reach, window_fine)
-    out = psf.bin_down(torch.stack([parts[0], *(by_name[w] for w in light.wanted)]), fine)
+        shifts = fine * convolve.convolve(transforms[:1], kernels[1:], size, reach, window_fine)
+        by_name["xc"], by_name["yc"] = shifts
+        for name, axis in centres.items():
+            if axis in moves:
+                by_name[axis] = by_name[axis] - by_name[name]
+    out = psf.bin_down(torch.stack([parts[0], *(by_name[w] for w in drawing.wanted)]), fine)
     if window == frame.shape:
         return out
     region = out.new_zeros(len(out), len(ix), *frame.shape)
@@ -262,77 +250,40 @@ def _window_start(centre: Tensor, first: Tensor, box: int, length: int) -> Tenso
     return start.clamp(0, max(length - box, 0)).long()
 
 
-def _drawn(light: Light, frame: Frame, x: Tensor, y: Tensor, fine: int) -> Tensor:
+def _drawn(drawing: Drawing, frame: Frame, x: Tensor, y: Tensor, fine: int) -> Tensor:
     """Image and partials (1 + wanted, B, H, W) in ADU on a grid of ``fine`` pixels a data pixel.
 
+    The light depends on numbers that are made of the parameters, an image at a time; its partials by those numbers are
+    put together by the chain rule.
+
     Args:
-        x: (B, W), y: (B, H) coordinates of the grid in its own pixels, like "xc" and "yc" of the light.
+        x: (B, W), y: (B, H) coordinates of the grid in its own pixels, like "xc" and "yc" of the drawing.
     """
-    source = _source(light, fine)
-    planes = integrate(source, x, y)
-    own = {name: value.detach().clone().requires_grad_() for name, value in light.values.items()}
+    light, wanted = drawing.light, drawing.wanted
+    own = {name: value.detach().clone() for name, value in drawing.values.items()}
+    parameters = [own[name].requires_grad_() for name in wanted]
     with torch.enable_grad():
-        factor = amplitude(replace(light, values=own), frame, fine)
-    leaves = [own[w] for w in light.wanted]
-    slopes = torch.autograd.grad(factor.sum(), leaves, allow_unused=True) if leaves else ()
-    factor = factor.detach()[:, None, None]
-    out = [factor * planes[0]]
-    for name, slope in zip(light.wanted, slopes, strict=True):
-        plane = torch.zeros_like(out[0])
-        if name in source.wanted:
-            stretch = fine if name in light.lengths else 1
-            plane = plane + stretch * factor * planes[1 + source.wanted.index(name)]
-        if slope is not None:
-            plane = plane + slope[:, None, None] * planes[0]
-        out.append(plane)
-    return torch.stack(out)
-
-
-def _source(light: Light, fine: int) -> Source:
-    """Light of unit amplitude on a grid of ``fine`` pixels a data pixel."""
-    profile, positions = light.profile, ("xc", "yc")
-    own = {
-        name: value * fine if name in light.lengths and name not in positions else value
-        for name, value in light.values.items()
-        if name not in ("mag", "mu")
-    }
-    numbers = light.numbers(own)
-
-    def derived(p: dict[str, Tensor]) -> dict[str, Tensor]:
-        made = light.numbers(p)
-        return shape.derived(p["pa"]) | {n: v for n, v in made.items() if n not in p}
-
-    def radius(x: Tensor, y: Tensor, **p: Tensor) -> Tensor:
-        return shape.radius(x - p["xc"], y - p["yc"], p["q"], p["sin_pa"], p["cos_pa"], p.get("c0"))
-
-    def intensity(r: Tensor, **p: Tensor) -> Tensor:
-        assert profile.intensity is not None
-        return profile.intensity(r, **{name: p[name] for name in numbers})
-
-    rule = profile.sampling
-    return Source(
-        values=own,
-        derived=derived,
-        radius=radius,
-        intensity=intensity,
-        wanted=tuple(w for w in light.wanted if w in own),
-        sampling=rule,
-        core_size=numbers[rule.core_size] * own["q"] if rule.core_size else None,
-        cusp=profile.cusp,
-        fine=fine,
-        steps_across_cusp=light.derivatives == "galfit",
+        values = light.scaled(own, fine)
+        held = light.profile.held if drawing.derivatives == "galfit" else ()
+        numbers = values | light.derived(values, held)
+        factor = light.amplitude(own, values | light.derived(values, held), frame.scale, fine)
+    numbers = {name: number for name, number in numbers.items() if name not in ("mag", "mu")}
+    moving = tuple(name for name, number in numbers.items() if number.requires_grad)
+    source = Source(
+        light,
+        {name: number.detach() for name, number in numbers.items()},
+        moving,
+        fine,
+        steps_across_cusp=drawing.derivatives == "galfit",
     )
-
-
-def amplitude(light: Light, frame: Frame, fine: int = 1) -> Tensor:
-    """(B,) factor of the intensity: from the magnitude, or from the surface brightness at the variant's anchor."""
-    profile, values = light.profile, light.values
-    numbers = light.numbers({n: v * fine if n in light.lengths else v for n, v in values.items()})
-    if "mag" in values:
-        assert profile.total is not None
-        return flux(values, frame) * shape.area(values.get("c0")) / (values["q"] * profile.total(**numbers))
-    assert profile.intensity is not None
-    anchor = profile.anchors[light.variant]
-    level = (MAGNITUDE_SLOPE * (values["mu"] - frame.zeropoint)).exp() * frame.exptime * frame.pixel_area
-    at = numbers[anchor] if anchor else torch.zeros_like(level)
-    return level / (fine**2 * profile.intensity(at, **numbers))  # a fine pixel has 1 / fine^2 of the area
+    planes = integrate(source, x, y)
+    chain = planes.new_zeros(len(factor), 1 + len(wanted), 1 + len(moving))  # of planes by numbers, to planes by wanted
+    chain[:, 0, 0] = factor.detach()
+    for column, number in enumerate((factor, *(numbers[name] for name in moving))):
+        if not (wanted and number.requires_grad):
+            continue
+        slopes = torch.autograd.grad(number.sum(), parameters, allow_unused=True, retain_graph=True)
+        for row, slope in enumerate(slopes, start=1):
+            if slope is not None:
+                chain[:, row, column] = slope if column == 0 else slope * factor.detach()
+    return torch.einsum("bwn,nbyx->wbyx", chain, planes)

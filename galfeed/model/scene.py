@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,9 +11,12 @@ import torch
 from torch import Tensor
 
 from galfeed.images.exposure import Exposure
-from galfeed.job import Job, ParamRef, ParamSpec
-from galfeed.model import psf, render, shape, supported
-from galfeed.model.render import Derivatives, Frame, Light
+from galfeed.job import Component, Job, ParamRef, ParamSpec
+from galfeed.model import psf, render, shape, supported, truncation
+from galfeed.model.light import Light
+from galfeed.model.render import Derivatives, Drawing, Frame
+from galfeed.model.shape import Shape
+from galfeed.model.truncation import Truncation
 from galfeed.profiles import PROFILES, Profile
 
 
@@ -23,14 +26,15 @@ class SceneComponent:
 
     Args:
         number: in the menu, from 1.
-        profile, variant: its function.
-        columns: {name: column of its value in (B, V)}.
+        profile: its function.
+        light: the function with shape and truncations; None where it has neither (sky, point sources).
+        columns: {name: column of its value in (B, V)}, those of its truncations with their number in front.
         skip: left out of the model image (``Z) 1``).
     """
 
     number: int
     profile: Profile
-    variant: int
+    light: Light | None
     columns: dict[str, int]
     skip: bool
 
@@ -94,7 +98,7 @@ class Scene:
             planes = _render(component, own, asked, frame, derivatives)
             parts[component.number] = planes[0]
             for name, plane in zip(asked, planes[1:], strict=True):
-                partials[:, wanted.index(component.columns[name])] = plane
+                partials[:, wanted.index(component.columns[name])] += plane  # components may share a truncation
         image = sum(parts.values(), start=values.new_zeros(len(values), *frame.shape))
         return Rendered(image, partials, parts)
 
@@ -111,16 +115,53 @@ def _render(
         return render.background(profile, values, wanted, frame)
     if profile.kind == "point":
         return render.point(values, wanted, frame, derivatives)
-    return render.radial(Light(profile, component.variant, values, wanted, derivatives), frame)
+    assert component.light is not None
+    return render.shaped(Drawing(component.light, values, wanted, derivatives), frame)
 
 
 def structure(job: Job, exposure: Exposure) -> tuple[object, ...]:
     """What jobs must share to be one batch."""
     control = job.control
     x1, x2, y1, y2 = exposure.region
-    toggles = tuple((c.name, c.skip, tuple((k, p.free) for k, p in c.parameters())) for c in job.components)
+    toggles = tuple(
+        (c.name, c.inner, c.outer, c.rotation and c.rotation.function, c.skip, tuple(_toggles(c)))
+        for c in job.components
+    )
     shapes = tuple(None if a is None else a.shape for a in (exposure.psf, exposure.kernel))
     return (toggles, x2 - x1, y2 - y1, shapes, control.psf_fine, control.conv_box)
+
+
+def _toggles(component: Component) -> Iterator[tuple[str, bool]]:
+    return ((key, parameter.free) for key, parameter in component.parameters())
+
+
+def _specs(component: Component) -> tuple[ParamSpec, ...]:
+    """The numbers that a block may change the image by."""
+    if component.is_truncation:
+        given = {key for key, _ in component.parameters()}
+        own = tuple(spec for spec in truncation.specs(component.word) if spec.key in given)
+    else:
+        profile = PROFILES[component.kind]
+        own = profile.specs(profile.meaning(component))
+    return own + tuple(shape.specs(component))
+
+
+def _component(
+    component: Component, job: Job, columns: dict[int, dict[str, int]], specs: Sequence[ParamSpec]
+) -> SceneComponent:
+    profile, own, skip = PROFILES[component.kind], dict(columns[component.number]), component.skip == 1
+    if profile.kind in ("point", "background"):
+        return SceneComponent(component.number, profile, None, own, skip)
+    cuts = [
+        Truncation.of(job.components[number - 1], inner)
+        for numbers, inner in ((component.inner, True), (component.outer, False))
+        for number in numbers
+    ]
+    for cut in cuts:
+        own |= {cut.name(name): column for name, column in columns[cut.number].items()}
+    lengths = frozenset(name for name, column in own.items() if specs[column].unit == "pix")
+    light = Light(profile, profile.meaning(component), Shape.of(component), tuple(cuts), lengths)
+    return SceneComponent(component.number, profile, light, own, skip)
 
 
 def build(jobs: Sequence[Job], exposures: Sequence[Exposure], dtype: torch.dtype = torch.float64) -> Scene:
@@ -132,17 +173,17 @@ def build(jobs: Sequence[Job], exposures: Sequence[Exposure], dtype: torch.dtype
     for job in jobs:
         supported.check(job, exposures[0].psf is not None)
     first = jobs[0]
-    components: list[SceneComponent] = []
     refs: list[ParamRef] = []
     specs: list[ParamSpec] = []
+    columns: dict[int, dict[str, int]] = {}  # of each block
     for component in first.components:
-        profile = PROFILES[component.kind]
-        own = profile.specs(component.variant) + ((shape.C0,) if component.c0 is not None else ())
-        columns = {spec.name: len(refs) + i for i, spec in enumerate(own)}
+        own = _specs(component)
+        columns[component.number] = {spec.name: len(refs) + i for i, spec in enumerate(own)}
         refs += [ParamRef(component.number, spec.key) for spec in own]
         specs += own
-        skip = component.skip == 1
-        components.append(SceneComponent(component.number, profile, component.variant, columns, skip))
+    components = [
+        _component(component, first, columns, specs) for component in first.components if not component.is_truncation
+    ]
     start = torch.tensor([[job.parameter(ref).value for ref in refs] for job in jobs], dtype=dtype)
     return Scene(tuple(components), tuple(refs), tuple(specs), start, _frame(jobs, exposures, dtype))
 

@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from galfeed.feedme.hidden import header_specs
 from galfeed.job import Component, Job, Parameter
 from galfeed.output.header import parameter_at, region_centre, section, users
 from galfeed.output.marks import FREE, SUSPICIOUS, Mark, Region, mark, single
 from galfeed.result import FitResult
+from galfeed.tables import header_specs
 
 NAME = "fit.log"
 RULE = "-" * 77

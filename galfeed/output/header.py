@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from galfeed.feedme.hidden import header_specs
 from galfeed.job import Component, Job, Parameter, ParamSpec
 from galfeed.output.fitscard import comment_card, keyword, number_card, text_card
 from galfeed.output.marks import FIXED, Region, header_value, mark, single, suspicious
 from galfeed.profiles._profile import X, Y
 from galfeed.result import FitResult
+from galfeed.tables import header_specs
 
 if TYPE_CHECKING:
     from galfeed.images.exposure import Exposure

@@ -18,6 +18,11 @@ MAGNITUDE_STEP = 3.0
 FACTOR = math.log(3.0)  # a size, index or axis ratio changes by no more than this factor in an iteration
 SMALLEST_SIZE = 0.01  # pixels, as in GALFIT
 INDICES = (0.02, 50.0)
+SLOPES = (-10.0, 10.0)
+SLOPE_STEP = 1.0
+
+BREAK = "break"
+"""Anchor of a surface brightness at the break radius of the truncation."""
 
 X = ParamSpec("1", "xc", "XC", "X center [pixel]", "  Position x, y", "pix", step=POSITION_STEP)
 Y = ParamSpec("2", "yc", "YC", "Y center [pixel]", "", "pix", step=POSITION_STEP)
@@ -57,14 +62,21 @@ class Blank:
 class Sampling:
     """GALFIT's sub-pixel grid: N x N mid-points a pixel, N from the elliptical radius r of the pixel's centre.
 
-    r < 1: ``core``, or, where ``core_size`` names a length, int(20 / (length * q)) kept within ``inner`` and 100;
-    r < ``inner_radius``: ``inner``; r < 10: nint(20 / r); beyond: 1.
+    r < 1: ``core``, or, where ``core_size`` names a length, int(core_count / (length * q)) kept within ``inner`` and
+    100; r < ``inner_radius``: ``inner``; r < ``limit``: nint(count / r); beyond: 1.
+
+    Args:
+        largest_core_size: length * q beyond which the core is sampled like its surroundings.
     """
 
     inner: int = 20
     inner_radius: float = 4.0
+    count: float = 20.0
+    limit: float = 10.0
     core: int = 100
     core_size: str = ""
+    core_count: float = 20.0
+    largest_core_size: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -76,17 +88,21 @@ class Profile:
         params: its parameters in the order of the header, x and y included.
         surface: what ``3)`` becomes for the variants 1, 2 and 3, where that differs.  In the header it is a
             truncation that decides, see :meth:`header_specs`.
-        kind: "radial" (a function of the elliptical radius), "point" (the PSF itself) or "background" (of x, y).
+        kind: "radial" (a function of the elliptical radius), "edge" (of the coordinates along and across the major
+            axis), "point" (the PSF itself) or "background" (of x, y).
         intensity: radial kinds: f(r, **shape) with the numbers of ``params`` (key 4 to 8) and of ``derived`` by
-            name; background: f(dx, dy, **params) in ADU.  Elementwise in tensors of one shape.  None: the menu is
-            understood, the model is not there yet.
+            name; edge: f(u, v, **shape); background: f(dx, dy, **params) in ADU.  Elementwise in tensors of one shape.
         derived: numbers made of the shape parameters before ``intensity``, by name, such as kappa(n).
+        exact: the same where GALFIT's differ from the exact ones.
         total: integral of the intensity over the plane for q = 1, in square pixels; None: ``3)`` is always a
             surface brightness.
         anchors: for each variant (0 too where ``total`` is None) the name of the radius at which ``3)`` is the
-            surface brightness, "" for the centre.
+            surface brightness, "" for the centre, ``BREAK`` for the break radius of the truncation.
+        scale: the length that bending modes are measured in.
+        edge: the radius beyond which there is no light.
         sampling: GALFIT's sub-pixel rule.
-        cusp: the sub-sample nearest the centre is replaced by the mean over its area (sersic and devauc).
+        cusp: sub-samples that are replaced by the mean over their area: the one nearest the centre ("cell", sersic
+            and devauc), or one at the very centre ("centre").
         blanks: lines of the menu that the function does not use, by key, where they differ from ``Blank()``.
         held: parameters whose effect on ``derived`` GALFIT leaves out of its error bars.
     """
@@ -94,15 +110,22 @@ class Profile:
     name: str
     params: tuple[ParamSpec, ...]
     surface: Mapping[int, ParamSpec] = field(default_factory=dict)
-    kind: Literal["radial", "point", "background"] = "radial"
+    kind: Literal["radial", "edge", "point", "background"] = "radial"
     intensity: Callable[..., Tensor] | None = None
     derived: Callable[..., dict[str, Any]] | None = None
+    exact: Callable[..., dict[str, Any]] | None = None
     total: Callable[..., Tensor] | None = None
     anchors: Mapping[int, str] = field(default_factory=dict)
+    scale: str = ""
+    edge: str = ""
     sampling: Sampling = Sampling()
-    cusp: bool = False
+    cusp: Literal["", "cell", "centre"] = ""
     blanks: Mapping[str, Blank] = field(default_factory=dict)
     held: tuple[str, ...] = ()
+
+    def meaning(self, component: Component) -> int:
+        """The variant that decides what ``3)`` is: the digit of the name, else what a truncation makes of it."""
+        return component.variant or (3 if component.inner else 1 if component.outer else 0)
 
     def specs(self, variant: int = 0) -> tuple[ParamSpec, ...]:
         """The parameters of one variant (``sersic2`` is variant 2), in the order of the header."""
@@ -136,16 +159,23 @@ CENTRAL = surface_brightness(
 )
 
 
-def size(name: str, header: str, comment: str, menu: str) -> ParamSpec:
-    """The size at ``4)``, pixels."""
+def size(name: str, header: str, comment: str, menu: str, key: str = "4") -> ParamSpec:
+    """A size, pixels."""
     return ParamSpec(
-        "4", name, header, comment, menu, "pix", limits=(SMALLEST_SIZE, math.inf), positive=True, step=FACTOR
+        key, name, header, comment, menu, "pix", limits=(SMALLEST_SIZE, math.inf), positive=True, step=FACTOR
     )
 
 
-def index(header: str, comment: str, menu: str, limits: tuple[float, float] = INDICES) -> ParamSpec:
-    """The exponent n at ``5)``."""
-    return ParamSpec("5", "n", header, comment, menu, limits=limits, positive=True, step=FACTOR)
+def index(
+    header: str,
+    comment: str,
+    menu: str,
+    limits: tuple[float, float] = INDICES,
+    key: str = "5",
+    name: str = "n",
+) -> ParamSpec:
+    """A positive exponent; the n at ``5)`` if not said otherwise."""
+    return ParamSpec(key, name, header, comment, menu, limits=limits, positive=True, step=FACTOR)
 
 
 AT_BREAK = surface_brightness(

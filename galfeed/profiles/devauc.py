@@ -16,16 +16,25 @@ if TYPE_CHECKING:
 
 N = 4.0
 KAPPA = 7.669254  # GALFIT's kappa(4), probed to 1e-6
+EXACT_KAPPA = 7.669249442500805
 
 
-def intensity(r: Tensor, re: Tensor) -> Tensor:
-    """f(r), 1 at r = re.  Args: r, re in pixels."""
-    return (KAPPA * (1.0 - ((r.clamp(min=sersic.TINY) / re).log() / N).exp())).exp()
+def derived(re: Tensor) -> dict[str, Tensor]:
+    return {"kappa": re.new_full(re.shape, KAPPA)}
 
 
-def total(re: Tensor) -> Tensor:
+def exact(re: Tensor) -> dict[str, Tensor]:
+    return {"kappa": re.new_full(re.shape, EXACT_KAPPA)}
+
+
+def intensity(r: Tensor, re: Tensor, kappa: Tensor) -> Tensor:
+    """f(r), 1 at r = re.  Args: r, re in pixels; kappa: kappa(4)."""
+    return (kappa * (1.0 - ((r.clamp(min=sersic.TINY) / re).log() / N).exp())).exp()
+
+
+def total(re: Tensor, kappa: Tensor) -> Tensor:
     """Integral over the plane for q = 1, square pixels."""
-    return sersic.total(re, re.new_tensor(N), re.new_tensor(KAPPA))
+    return sersic.total(re, re.new_full(re.shape, N), kappa)
 
 
 PROFILE: Profile = replace(
@@ -37,7 +46,8 @@ PROFILE: Profile = replace(
         if s.key != "5"
     ),
     intensity=intensity,
-    derived=None,
+    derived=derived,
+    exact=exact,
     total=total,
     blanks={"5": Blank(value=N)},
 )

@@ -54,5 +54,6 @@ PROFILE = Profile(
     intensity=intensity,
     total=total,
     anchors={1: "", 2: "", 3: ""},  # GALFIT normalises expdisk at the centre whatever the digit
+    scale="rs",
     sampling=Sampling(inner=100, inner_radius=3.0, core=100),
 )

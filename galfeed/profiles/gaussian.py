@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from galfeed.profiles._profile import (
     AT_BREAK,
     AXIS_RATIO,
+    BREAK,
     CENTRAL,
     POSITION_ANGLE,
     X_SPACED,
@@ -60,6 +61,7 @@ PROFILE = Profile(
     intensity=intensity,
     derived=derived,
     total=total,
-    anchors={1: "", 2: ""},
+    anchors={1: "", 2: "", 3: BREAK},
+    scale="sigma",
     sampling=Sampling(inner_radius=3.0, core_size="sigma"),
 )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from galfeed.profiles._profile import (
     AT_BREAK,
     AXIS_RATIO,
+    BREAK,
     CENTRAL,
     POSITION_ANGLE,
     X_SPACED,
@@ -60,7 +61,8 @@ PROFILE = Profile(
     intensity=intensity,
     derived=derived,
     total=total,
-    anchors={1: "", 2: ""},
+    anchors={1: "", 2: "", 3: BREAK},
     held=("n",),  # probed: the error bars of a moffat come from derivatives by n at constant rd
+    scale="rd",
     sampling=Sampling(inner=100, inner_radius=3.0, core=100),
 )

@@ -8,10 +8,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from galfeed.profiles._exact_kappa import exact_kappa
 from galfeed.profiles._kappa import kappa
 from galfeed.profiles._profile import (
     AT_BREAK_RADIUS,
     AXIS_RATIO,
+    BREAK,
     CENTRAL,
     POSITION_ANGLE,
     Profile,
@@ -32,6 +34,10 @@ TINY = 1e-300  # keeps log(r) finite at the centre
 
 def derived(re: Tensor, n: Tensor) -> dict[str, Tensor]:
     return {"kappa": kappa(n)}
+
+
+def exact(re: Tensor, n: Tensor) -> dict[str, Tensor]:
+    return {"kappa": exact_kappa(n)}
 
 
 def intensity(r: Tensor, re: Tensor, n: Tensor, kappa: Tensor) -> Tensor:
@@ -69,8 +75,10 @@ PROFILE = Profile(
     },
     intensity=intensity,
     derived=derived,
+    exact=exact,
     total=total,
-    anchors={1: "", 2: "re"},
+    anchors={1: "", 2: "re", 3: BREAK},
+    scale="re",
     sampling=Sampling(core_size="re"),
-    cusp=True,
+    cusp="cell",
 )

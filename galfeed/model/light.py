@@ -1,0 +1,167 @@
+"""Surface brightness of one component at any point: function, shape and truncations put together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from inspect import signature
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from galfeed.model.shape import Numbers, Shape
+from galfeed.model.truncation import Truncation
+from galfeed.profiles import BREAK, Profile
+
+Accuracy = Literal["galfit", "exact"]
+"""GALFIT's numbers, its errors included, or the right ones."""
+
+Place = tuple[Tensor, ...]
+"""What the function of a component depends on: (radius,), or (along, across) for an edge-on disk; pixels."""
+
+MAGNITUDE_SLOPE = -0.4 * math.log(10)  # d ln(flux) / d mag
+
+
+@dataclass(frozen=True)
+class Light:
+    """A component whose light has a shape; what is the same for all images of a batch.
+
+    Numbers are passed by name: the parameters of the function ("xc", "re", "q", ...), hidden ones ("c0", "f1_amp",
+    ...), those of its truncations with their number in front ("t4_rbrk"), and what is derived of them.
+
+    Args:
+        profile: its function.
+        variant: what ``3)`` means, see ``Profile.meaning``.
+        shape: its hidden parameters.
+        truncations: that cut it.
+        lengths: names of the numbers measured in pixels.
+        accuracy: whose numbers.
+    """
+
+    profile: Profile
+    variant: int
+    shape: Shape
+    truncations: tuple[Truncation, ...]
+    lengths: frozenset[str]
+    accuracy: Accuracy = "galfit"
+
+    @property
+    def centres(self) -> dict[str, str]:
+        """Positions of truncations with a centre of their own: {name: "xc" or "yc"}."""
+        return {t.name(axis): axis for t in self.truncations if t.own_centre for axis in ("xc", "yc")}
+
+    def scaled(self, values: Numbers, fine: int) -> dict[str, Tensor]:
+        """The same numbers in pixels of a grid that is ``fine`` times finer."""
+        return {name: value * fine if name in self.lengths else value for name, value in values.items()}
+
+    def derived(self, values: Numbers, held: tuple[str, ...] = ()) -> dict[str, Tensor]:
+        """Numbers (B,) made of the parameters (B,), such as kappa(n) or the sine of the position angle.
+
+        Args:
+            held: names whose effect on the numbers of the function is not differentiated.
+        """
+        made: dict[str, Tensor] = {}
+        make = self.profile.exact if self.accuracy == "exact" and self.profile.exact else self.profile.derived
+        if make is not None:
+            given = _taken(make, values)
+            made |= make(**{n: v.detach() if n in held else v for n, v in given.items()})
+        made |= self.shape.derived(values)
+        for truncation in self.truncations:
+            made |= truncation.derived(values)
+        return made
+
+    def geometry(self, x: Tensor, y: Tensor, p: Numbers) -> tuple[Place, Tensor | None]:
+        """Where points lie in the function, and what truncations leave of the light there (None: all of it)."""
+        shape = self.shape
+        dx, dy = x - p["xc"], y - p["yc"]
+        disc = shape.plane(dx, dy, p)
+        if self.profile.kind == "edge":  # its hidden parameters act on truncations alone (probed)
+            major, across = shape.axes(dx, dy, p)
+            place: Place = (major, across)
+        else:
+            major, across = shape.axes(*shape.unwound(*disc, p), p)
+            if shape.bending:
+                across = shape.bent(major, across, p[self.profile.scale], p)
+            place = (shape.radius(major, across, p),)
+        left: Tensor | None = None
+        for truncation in self.truncations:
+            if truncation.along == "length":
+                radius = major.abs()
+            elif truncation.along == "height":
+                radius = across.abs()
+            else:
+                radius = self._truncation_radius(truncation, (x, y), (dx, dy), disc, p)
+            factor = truncation.factor(radius, truncation.own(p))
+            left = factor if left is None else left * factor
+        return place, left
+
+    def _truncation_radius(
+        self,
+        truncation: Truncation,
+        point: tuple[Tensor, Tensor],
+        sky: tuple[Tensor, Tensor],
+        disc: tuple[Tensor, Tensor],
+        p: Numbers,
+    ) -> Tensor:
+        """In the plane of the disc, not wound, or in that of the sky; its own centre and ellipse or the component's."""
+        own = truncation.own(p)
+        if truncation.own_centre:
+            sky = (point[0] - own["xc"], point[1] - own["yc"])
+            disc = self.shape.plane(*sky, p)
+        if not truncation.own_ellipse:
+            own |= {name: p[name] for name in ("sin_pa", "cos_pa")}
+            own["q"] = p["q"] if "q" in p else torch.ones_like(p["xc"])
+        return truncation.radius(*(sky if truncation.on_sky else disc), own)
+
+    def intensity(self, place: Place, p: Numbers) -> Tensor:
+        """The function, untruncated, before the flux scale."""
+        assert self.profile.intensity is not None
+        return self.profile.intensity(*place, **_taken(self.profile.intensity, p))
+
+    def amplitude(self, values: Numbers, p: Numbers, scale: Mapping[str, Tensor], fine: int = 1) -> Tensor:
+        """(B,) factor of the intensity: from the magnitude, or from the surface brightness at the anchor.
+
+        Args:
+            values: in pixels of the data.  p: in pixels of the grid, with the derived.
+            scale: "zeropoint", "exptime", "pixel_area" of the images.
+        """
+        if "mag" in values:
+            assert self.profile.total is not None
+            total = self.profile.total(**_taken(self.profile.total, p))
+            area = self.shape.area(p, exact=self.accuracy == "exact")
+            return counts(values["mag"], scale) * area / (p["q"] * total)
+        level = counts(values["mu"], scale) * scale["pixel_area"]
+        return level / (fine**2 * self.intensity(self._anchor(p, level), p))  # a fine pixel has 1 / fine^2 of the area
+
+    def _anchor(self, p: Numbers, like: Tensor) -> Place:
+        """Where ``3)`` is the surface brightness; the truncation of the lowest number decides where it is asked to."""
+        zero, anchor = torch.zeros_like(like), self.profile.anchors[self.variant]
+        first = min(self.truncations, key=lambda t: t.number, default=None)
+        if self.profile.kind == "edge":
+            if not anchor or first is None or first.along == "radial":
+                return (zero, zero)
+            along = first.along == "length"
+            at = first.break_radius(first.own(p)) if anchor == BREAK else p["rs" if along else "hs"]
+            return (at, zero) if along else (zero, at)
+        if anchor == BREAK:
+            assert first is not None
+            return (first.break_radius(first.own(p)),)
+        return (p[anchor] if anchor else zero,)
+
+
+@cache
+def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple(signature(function).parameters)
+
+
+def _taken(function: Callable[..., Any], p: Numbers) -> dict[str, Tensor]:
+    """The numbers that a function of a profile takes."""
+    return {name: p[name] for name in _parameters(function) if name in p}
+
+
+def counts(magnitude: Tensor, scale: Mapping[str, Tensor]) -> Tensor:
+    """(B,) counts of a magnitude: exptime 10^(-0.4 (mag - zeropoint))."""
+    return scale["exptime"] * (MAGNITUDE_SLOPE * (magnitude - scale["zeropoint"])).exp()

@@ -1,0 +1,19 @@
+"""What each number of a component is: of its function, its hidden parameters, or a truncation."""
+
+from __future__ import annotations
+
+from galfeed.job import Component, ParamSpec
+from galfeed.model import shape, truncation
+from galfeed.profiles import PROFILES
+
+
+def header_specs(component: Component) -> dict[str, ParamSpec]:
+    """The numbers of a component that the FITS header shows, by menu key, in the order of the header."""
+    if component.is_truncation:
+        given = {key for key, _ in component.parameters()} - {"10"}
+        if "9" in given:
+            given.add("10")  # 0 where it is not given; without an axis ratio it has no effect and is not shown
+        own = tuple(spec for spec in truncation.specs(component.name) if spec.key in given)
+    else:
+        own = PROFILES[component.kind].header_specs(component)
+    return {spec.key: spec for spec in (*own, *shape.specs(component))}
