@@ -22,16 +22,17 @@ MAY_IMPORT = {
     "job": "",
     "result": "job",
     "profiles": "job",
-    "model.shape": "job",
+    "model.romberg": "",
+    "model.shape": "job model.romberg",
     # language
     "feedme.grammars": "",
     "model.truncation": "job model.shape profiles",
     "tables": "job profiles model.shape model.truncation",
-    "feedme.menu": "feedme.hidden job profiles model.shape",
+    "feedme.menu": "job profiles model.shape model.truncation",
     "feedme.block": "job",
     "feedme.reader": "feedme.block errors feedme.grammars job feedme.menu profiles",
     "feedme": "feedme.menu feedme.reader",
-    "feedme.constraints": "errors feedme.grammars feedme.hidden job",
+    "feedme.constraints": "errors feedme.grammars tables job",
     "options": "errors",
     "model.supported": "errors job profiles",
     # images
@@ -48,22 +49,26 @@ MAY_IMPORT = {
     "fit.lm": "result",
     "model.psf": "",
     "model.convolve": "model.psf",
-    "model.pixels": "profiles",
-    "model.render": "model.convolve model.pixels profiles model.psf model.shape",
-    "model.scene": "images.exposure job profiles model.psf model.render model.shape model.supported",
+    "model.light": "profiles model.shape model.truncation",
+    "model.pixels": "model.light profiles model.romberg",
+    "model.exact": "model.pixels",
+    "model.spline": "model.psf",
+    "model.render": "model.convolve model.light model.pixels profiles model.psf model.shape",
+    "model.scene": "images.exposure job model.light profiles model.psf model.render model.shape model.supported "
+    "model.truncation",
     "fit.params": "errors job fit.lm model.scene",
     "model.hygiene": "job profiles",
     "output.marks": "job profiles",
     "fit.attempts": "fit.lm fit.params model.psf result model.scene",
-    "fit.batch": "fit.attempts fit.lm fit.params images.exposure job model.hygiene model.render model.scene "
+    "fit.batch": "fit.attempts fit.lm fit.params images.exposure job model.hygiene model.scene model.shape "
     "output.marks result",
     "fit": "fit.batch",
     # outputs
     "output": "",
     "output.fitscard": "",
-    "output.header": "output.fitscard feedme.hidden job output.marks profiles result",
+    "output.header": "output.fitscard tables job output.marks profiles result",
     "output.imgblock": "output.fitscard output.header result",
-    "output.fitlog": "output.header feedme.hidden job output.marks result",
+    "output.fitlog": "output.header tables job output.marks result",
     "output.report": "output.fitlog output.header job output.marks result",
     "output.files": "errors",
     "output.restart": "errors output.files",
@@ -76,8 +81,8 @@ LIBRARIES = {
     "astropy": {"images.fitsfile"},
     "lark": {"feedme.grammars", "feedme.reader", "feedme.constraints"},
     "torch": {f"fit.{m}" for m in ("attempts", "batch", "lm", "params")}
-    | {f"model.{m}" for m in ("convolve", "pixels", "psf", "render", "scene")}
-    | {"cli"},
+    | {f"model.{m}" for m in ("convolve", "exact", "light", "pixels", "psf", "render", "scene", "spline")}
+    | {"cli", "profiles"},  # profiles: inside a function
 }
 
 

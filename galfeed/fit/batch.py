@@ -18,8 +18,8 @@ from galfeed.images.exposure import Exposure
 from galfeed.job import Constraint, Job, Parameter, ParamRef, Tie
 from galfeed.model import scene
 from galfeed.model.hygiene import canonical, clamp_sizes
-from galfeed.model.render import Derivatives
 from galfeed.model.scene import Scene
+from galfeed.model.shape import Derivatives
 from galfeed.output.marks import numerical_problem
 from galfeed.result import FitResult, Iteration, Status
 

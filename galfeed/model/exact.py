@@ -6,14 +6,15 @@ such as r^(1/n) and r^-1.5 smooth.  Squares and triangles are cut into cells unt
 and its four parts, agree.  Only light is looked at; light and partials are then taken at the nodes of the last cells.
 
 Narrow light that falls between the nodes of a pixel is found from its neighbours: around every pixel that was cut
-finely, pixels are looked at again on a fine grid.  What is nowhere connected with the centre and narrower than 0.2 pixels
-can be missed.  Where the intensity jumps, an error of about 2^-DEPTH of the jump remains in a pixel.
+finely, pixels are looked at again on a fine grid.  What is narrower than 0.2 pixels and
+nowhere connected with the centre can be missed.  Where the intensity jumps, an error of about 2^-DEPTH of the jump
+remains in a pixel.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -22,16 +23,24 @@ from torch import Tensor
 
 from galfeed.model.pixels import Source
 
-TOLERANCE = 1e-7  # of the brightest pixel, in the mean of each pixel
+TOLERANCE, FAN_TOLERANCE = 2e-8, 1e-9  # of the brightest pixel, in the mean of each pixel
 NEAR = 0.2  # pixels; a pixel closer to the centre is made of triangles
 CUSP_POWER = 4  # distance from the centre s^4
-THIN = 1e-12  # pixels; height of a triangle that is not empty
-SQUARE_ORDERS, FAN_ORDERS = (2, 3), (5, 7)  # nodes an axis of the two rules
-HALVES, SECTORS, PROBE = (2, 2), (1, 16), (8, 8)  # parts of a cell along its two axes
+CORE = 0.05  # s; cells inside, of some 1e-5 pixels, are not cut: there rounding of the coordinates is seen
+THIN = 1e-6  # pixels; the sides of lower triangles are divided as those of this height
+ROUNDING = 1e-14  # relative to the coordinates: offsets below would be lost in them
+STEP = 1e-4  # pixels; see _moved
+HALVES, SECTORS, PROBE = (2, 2), (2, 8), (8, 8)  # parts of a cell along its two axes
+NEARLY, ODD = 10.0, 4.0
 DEPTH, FAN_DEPTH = 8, 10  # how often a cell is halved
-SUSPECT = 4  # neighbours of a pixel cut more often are probed
+HARSH = 1e4  # a pixel where the rules differ by so much more than allowed is looked at closely at once
+SUSPECT = 5  # neighbours of a pixel cut more often are probed
 MOST_CELLS = 100_000  # of one image; a rougher one is not refined further
 SLAB, PARTIALS_SLAB = 1 << 20, 1 << 18  # samples at a time
+
+
+Rule = tuple[np.ndarray, np.ndarray]
+"""Nodes and weights on [-1, 1]."""
 
 
 class Cells(NamedTuple):
@@ -97,21 +106,78 @@ class Fans:
     def points(self, patch: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x, y and the area element at points of the unit squares, from patch (N, 1) and u, v (N, nodes)."""
         height, nx, ny = self.height[patch], self.normal_x[patch], self.normal_y[patch]
+        side, stretch = self._along(patch, v)
+        dx, dy = height * nx + side * ny.abs(), height * ny + side * nx.abs()
+        least = ROUNDING * (1 + self.x[patch].abs() + self.y[patch].abs()) / torch.hypot(dx, dy).clamp(min=THIN)
+        scale = (u**CUSP_POWER).maximum(least)
+        area = CUSP_POWER * u ** (2 * CUSP_POWER - 1) * height * stretch
+        return self.x[patch] + scale * dx, self.y[patch] + scale * dy, area
+
+    def growth(self, patch: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        """Derivative of the area element by the height."""
+        return CUSP_POWER * u ** (2 * CUSP_POWER - 1) * self._along(patch, v)[1]
+
+    def _along(self, patch: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Position on the edge and its derivative by v."""
         reach = self.stop[patch] - self.start[patch]
-        w = self.start[patch] + reach * v
-        side = height.abs() * w.sinh()
-        scale = u**CUSP_POWER
-        area = CUSP_POWER * u ** (2 * CUSP_POWER - 1) * height * height.abs() * w.cosh() * reach
-        x = self.x[patch] + scale * (height * nx + side * ny.abs())
-        y = self.y[patch] + scale * (height * ny + side * nx.abs())
-        return x, y, area
+        w, height = self.start[patch] + reach * v, self.height[patch].abs().clamp(min=THIN)
+        return height * w.sinh(), height * w.cosh() * reach
 
 
 Patches = Squares | Fans
 
 
+@dataclass(frozen=True)
+class Pair:
+    """Two rules that must agree on a cell, a Gauss-Legendre one and one with nodes on the border.
+
+    A straight edge of the light through a cell has a corner of the cell on either side.
+
+    Args:
+        u, v: (nodes,) of both on the unit square.
+        weights: (nodes, 5): the light by the better rule; then the differences between the two, in the light and in
+            its moments by u v, u and v, so that they hardly vanish by chance.
+        sums: nodes an axis of the Gauss-Legendre rules that sum cells where the two, or a cell and its parts, agree.
+        odd: order of the differences in the moments by u and v relative to those in the light.
+        tolerance: of the brightest pixel.
+        depth: how often a cell is halved.
+        core: u below which it is not.
+    """
+
+    u: Tensor
+    v: Tensor
+    weights: Tensor
+    sums: tuple[int, int]
+    odd: float
+    tolerance: float
+    depth: int
+    core: float = 0.0
+
+
+def _square_pair(like: Tensor) -> Pair:
+    """2 x 2 Gauss and Simpson's rule, whose error is -3/2 of it: together a rule of degree 5."""
+    u, v, weights = _pair(_gauss(2), _lobatto(3), 0.6, like)
+    return Pair(u, v, weights, (2, 3), 3 / 4, TOLERANCE, DEPTH)
+
+
+def _fan_pair(like: Tensor) -> Pair:
+    """6 x 6 Gauss and 8 x 8 Lobatto."""
+    u, v, weights = _pair(_gauss(6), _lobatto(8), 0.0, like)
+    return Pair(u, v, weights, (8, 8), 1.0, FAN_TOLERANCE, FAN_DEPTH, CORE)
+
+
+def _pair(first: Rule, second: Rule, share: float, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """u, v and weights as of a :class:`Pair`; the better rule has ``share`` of the first."""
+    u, v, weight = (torch.cat(both) for both in zip(_product(first, like), _product(second, like), strict=True))
+    is_first = torch.arange(len(u), device=u.device) < len(first[0]) ** 2
+    differs = weight.where(is_first, -weight)
+    across, along = 2 * u - 1, 2 * v - 1
+    best = weight * torch.where(is_first, share, 1 - share)
+    return u, v, torch.stack([best, differs, differs * across * along, differs * across, differs * along], 1)
+
+
 class Accepted(NamedTuple):
-    """Cells to be summed with one rule of ``order`` nodes an axis."""
+    """Cells to be summed with the Gauss-Legendre rule of ``order`` nodes an axis."""
 
     patches: Patches
     cells: Cells
@@ -147,6 +213,7 @@ class _Refinement:
         self.mean = x.new_zeros(len(self.near))  # best estimate of each pixel
         self.level = torch.zeros_like(every)  # how often each pixel was cut
         self.accepted: list[Accepted] = []
+        self.square_pair, self.fan_pair = _square_pair(x), _fan_pair(x)
 
     def _fans(self, pixel: Tensor) -> Fans:
         image = pixel // (self.grid[1] * self.grid[2])
@@ -168,47 +235,49 @@ class _Refinement:
 
     def run(self) -> list[Accepted]:
         squares = _whole(torch.nonzero(~self.near)[:, 0], self.mean)
-        low, high = self._integrals(self.squares, squares, SQUARE_ORDERS)
-        self.mean[squares.patch] = high
+        value, error = self._integrals(self.squares, squares, self.square_pair)
+        self.mean[squares.patch] = value
         fans = _whole(torch.arange(len(self.fans.pixel), device=self.mean.device), self.mean)
-        _, fan_high = self._integrals(self.fans, fans, FAN_ORDERS)
-        self.mean.index_add_(0, self.fans.pixel, fan_high)
-        self._refine(self.fans, fans, fan_high, FAN_ORDERS, SECTORS, FAN_DEPTH)
+        fan_value, _ = self._integrals(self.fans, fans, self.fan_pair)
+        self.mean.index_add_(0, self.fans.pixel, fan_value)
+        self._refine(self.fans, fans, fan_value, self.fan_pair, SECTORS)
 
-        rough = (low - high).abs() > self._allowed(self.squares, squares)
-        self.accepted.append(Accepted(self.squares, squares.take(~rough), SQUARE_ORDERS[0]))
-        self._refine(self.squares, squares.take(rough), high[rough], SQUARE_ORDERS, HALVES, DEPTH)
+        excess = self._excess(self.squares, squares, self.square_pair, error)
+        rough, harsh = excess > 1, excess > HARSH
+        self.accepted.append(Accepted(self.squares, squares.take(~rough), self.square_pair.sums[0]))
+        for chosen, parts in ((rough & ~harsh, HALVES), (harsh, PROBE)):
+            self._refine(self.squares, squares.take(chosen), value[chosen], self.square_pair, parts)
         self._probe()
         return self.accepted
 
-    def _refine(
-        self, patches: Patches, cells: Cells, value: Tensor, orders: tuple[int, int], parts: tuple[int, int], depth: int
-    ) -> None:
-        """Split cells, first into ``parts``, until they agree with their parts or two rules agree.
+    def _refine(self, patches: Patches, cells: Cells, value: Tensor, pair: Pair, parts: tuple[int, int]) -> None:
+        """Split cells, first into ``parts``, until two rules agree or nearly so and the parts with the cell.
 
         Args:
-            value: (N,) their light by the higher rule, which ``mean`` holds.
+            value: (N,) their light, which ``mean`` holds.
         """
-        for _ in range(depth):
-            if len(value) == 0:
-                return
-            self.level.index_put_((patches.pixel[cells.patch],), self.level[patches.pixel[cells.patch]] + 1)
+        smallest, number = 4.0**-pair.depth, parts[0] * parts[1]
+        while len(value):
+            pixel = patches.pixel[cells.patch]
+            self.level[pixel] = torch.maximum(self.level[pixel], (-(cells.du * cells.dv).log2() / 2).long() + 1)
             children = cells.split(parts)
-            low, high = self._integrals(patches, children, orders)
-            number = parts[0] * parts[1]
-            change = high.reshape(-1, number).sum(1) - value
-            self.mean.index_add_(0, patches.pixel[cells.patch], change)
-            whole = ~(change.abs() > self._allowed(patches, cells))
-            self.accepted.append(Accepted(patches, cells.take(whole), orders[1]))
-            rough = (low - high).abs() > self._allowed(patches, children)
+            values, errors = self._integrals(patches, children, pair)
+            change = values.reshape(-1, number).sum(1) - value
+            self.mean.index_add_(0, pixel, change)
+            excess = self._excess(patches, children, pair, errors)
+            whole = ~(change.abs() > self._allowed(patches, cells, pair))
+            whole &= ~(excess.reshape(-1, number).amax(1) > NEARLY)
+            whole &= parts == HALVES  # a first look is no proof; a low triangle is empty, its derivative is not
+            self.accepted.append(Accepted(patches, cells.take(whole), pair.sums[1]))
             apart = ~whole.repeat_interleave(number)
-            self.accepted.append(Accepted(patches, children.take(apart & ~rough), orders[0]))
-            cells, value = children.take(apart & rough), high[apart & rough]
-            image = patches.pixel[cells.patch] // (self.grid[1] * self.grid[2])
+            self.accepted.append(Accepted(patches, children.take(apart & ~(excess > 1)), pair.sums[0]))
+            rough = apart & (excess > 1)
+            cells, value = children.take(rough), values[rough]
+            image = self._image(patches, cells)
             wild = (torch.bincount(image, minlength=self.grid[0]) > MOST_CELLS)[image]
-            self.accepted.append(Accepted(patches, cells.take(wild), orders[1]))
-            cells, value, parts = cells.take(~wild), value[~wild], HALVES
-        self.accepted.append(Accepted(patches, cells, orders[1]))
+            ended = wild | (cells.du * cells.dv <= smallest) | (cells.u + cells.du <= pair.core)
+            self.accepted.append(Accepted(patches, cells.take(ended), pair.sums[1]))
+            cells, value, parts, number = cells.take(~ended), value[~ended], HALVES, 4
 
     def _probe(self) -> None:
         """Look for narrow light in pixels next to finely cut ones, until no more is found."""
@@ -222,34 +291,41 @@ class _Refinement:
             probed[pixel] = True
             cells = _whole(pixel, self.mean)
             children = cells.split(PROBE)
-            _, high = self._integrals(self.squares, children, SQUARE_ORDERS)
-            change = high.reshape(len(pixel), -1).sum(1) - self.mean[pixel]
-            missed = change.abs() > self._allowed(self.squares, cells)
+            values, _ = self._integrals(self.squares, children, self.square_pair)
+            change = values.reshape(len(pixel), -1).sum(1) - self.mean[pixel]
+            missed = change.abs() > self._allowed(self.squares, cells, self.square_pair)
             again = torch.zeros_like(probed)
             again[pixel[missed]] = True
             self.accepted = [
                 Accepted(p, cells.take(~again[p.pixel[cells.patch]]), order) for p, cells, order in self.accepted
             ]
-            self._refine(self.squares, cells.take(missed), self.mean[pixel[missed]], SQUARE_ORDERS, PROBE, DEPTH - 2)
+            self._refine(self.squares, cells.take(missed), self.mean[pixel[missed]], self.square_pair, PROBE)
 
-    def _allowed(self, patches: Patches, cells: Cells) -> Tensor:
+    def _allowed(self, patches: Patches, cells: Cells, pair: Pair) -> Tensor:
         """(N,) error allowed to cells; as their width, for errors gather along lines."""
-        peak = self.mean.reshape(self.grid[0], -1).abs().amax(1)
-        image = patches.pixel[cells.patch] // (self.grid[1] * self.grid[2])
-        return TOLERANCE * peak[image] * (cells.du * cells.dv).sqrt()
+        return pair.tolerance * self._peak(patches, cells) * (cells.du * cells.dv).sqrt()
 
-    def _integrals(self, patches: Patches, cells: Cells, orders: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """(N,) light of cells by two rules."""
-        rules = [_rule(order, self.mean) for order in orders]
-        u, v = (torch.cat([rule[axis] for rule in rules]) for axis in (0, 1))
-        both = []
-        for part in _slabs(cells, len(u), SLAB):
-            light = _sampled(self.source, patches, part, u, v, self.grid, partials=False)[0]
-            both.append(
-                torch.stack([light[:, : len(rules[0][2])] @ rules[0][2], light[:, len(rules[0][2]) :] @ rules[1][2]])
-            )
-        low, high = torch.cat(both, 1) if both else self.mean.new_zeros(2, 0)
-        return low, high
+    def _excess(self, patches: Patches, cells: Cells, pair: Pair, errors: Tensor) -> Tensor:
+        """(N,) differences (N, 4) of the two rules, the largest, in units of what is allowed."""
+        allowed = self._allowed(patches, cells, pair)
+        even, odd = errors[:, :2].abs().amax(1), errors[:, 2:].abs().amax(1)
+        relative = allowed / self._peak(patches, cells)
+        return torch.maximum(even, odd * relative ** (1 - pair.odd) / ODD) / allowed
+
+    def _image(self, patches: Patches, cells: Cells) -> Tensor:
+        return patches.pixel[cells.patch] // (self.grid[1] * self.grid[2])
+
+    def _peak(self, patches: Patches, cells: Cells) -> Tensor:
+        return self.mean.reshape(self.grid[0], -1).abs().amax(1)[self._image(patches, cells)]
+
+    def _integrals(self, patches: Patches, cells: Cells, pair: Pair) -> tuple[Tensor, Tensor]:
+        """(N,) light of cells, and (N, 4) the differences of the two rules."""
+        parts = [
+            _sampled(self.source, patches, part, pair.u, pair.v, self.grid, partials=False)[0] @ pair.weights
+            for part in _slabs(cells, len(pair.u), SLAB)
+        ]
+        both = torch.cat(parts) if parts else pair.weights[:0]
+        return both[:, 0], both[:, 1:]
 
 
 def _centres(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -262,11 +338,23 @@ def _whole(patch: Tensor, like: Tensor) -> Cells:
     return Cells(patch, zero, zero, one, one)
 
 
-def _rule(order: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """u, v and weights (order^2,) of the Gauss-Legendre product rule on the unit square."""
-    nodes, weights = np.polynomial.legendre.leggauss(order)
+def _gauss(order: int) -> Rule:
+    """Nodes and weights on [-1, 1]."""
+    return np.polynomial.legendre.leggauss(order)
+
+
+def _lobatto(order: int) -> Rule:
+    """Nodes and weights on [-1, 1], both ends included."""
+    legendre = np.polynomial.Legendre.basis(order - 1)
+    nodes = np.concatenate([[-1.0], legendre.deriv().roots().real, [1.0]])
+    return nodes, 2 / (order * (order - 1) * legendre(nodes) ** 2)
+
+
+def _product(rule: Rule, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """u, v and weights of the product rule on the unit square."""
+    nodes, weights = rule
     node, weight = like.new_tensor((nodes + 1) / 2), like.new_tensor(weights / 2)
-    return node.repeat(order), node.repeat_interleave(order), (weight[:, None] * weight).reshape(-1)
+    return node.repeat(len(node)), node.repeat_interleave(len(node)), (weight[:, None] * weight).reshape(-1)
 
 
 def _slabs(cells: Cells, nodes: int, samples: int) -> Iterator[Cells]:
@@ -279,10 +367,38 @@ def _sampled(
 ) -> Tensor:
     """Light and partials times the area element at nodes u, v (nodes,) of cells, (1 + wanted, N, nodes)."""
     u, v = cells.u[:, None] + cells.du[:, None] * u, cells.v[:, None] + cells.dv[:, None] * v
-    x, y, area = patches.points(cells.patch[:, None], u, v)
+    patch = cells.patch[:, None]
+    x, y, area = patches.points(patch, u, v)
     image = (patches.pixel[cells.patch] // (grid[1] * grid[2])).repeat_interleave(u.shape[1])
     light = source.sample(x.reshape(-1), y.reshape(-1), image, partials=partials).reshape(-1, *u.shape)
-    return light * (area * (cells.du * cells.dv)[:, None])
+    planes = light * area
+    if partials and isinstance(patches, Fans):
+        rest = 1 - u**CUSP_POWER
+        growth = light[0] * patches.growth(patch, u, v)
+        for name, normal, move_x, move_y in (
+            ("xc", patches.normal_x[patch], rest, 0 * rest),
+            ("yc", patches.normal_y[patch], 0 * rest, rest),
+        ):
+            if name in source.wanted:
+                change = _moved(source, name, (x, y), (move_x, move_y), image)
+                planes[1 + source.wanted.index(name)] = change * area - normal * growth
+    return planes * (cells.du * cells.dv)[:, None]
+
+
+def _moved(
+    source: Source, name: str, point: tuple[Tensor, Tensor], move: tuple[Tensor, Tensor], image: Tensor
+) -> Tensor:
+    """Derivative by a coordinate of the centre of the light at points that move with it, at the rates ``move``.
+
+    The derivative at a fixed point has no integral over a cusp of r^-1 or steeper.
+    """
+    ahead, behind = (
+        replace(source, values={**source.values, name: source.values[name] + step}).sample(
+            (point[0] + step * move[0]).reshape(-1), (point[1] + step * move[1]).reshape(-1), image, partials=False
+        )[0]
+        for step in (STEP, -STEP)
+    )
+    return ((ahead - behind) / (2 * STEP)).reshape(point[0].shape)
 
 
 def _summed(source: Source, accepted: list[Accepted], grid: tuple[int, int, int]) -> Tensor:
@@ -292,7 +408,7 @@ def _summed(source: Source, accepted: list[Accepted], grid: tuple[int, int, int]
     for kind in kinds:
         own = [a for a in accepted if (id(a.patches), a.order) == kind]
         cells = Cells(*(torch.cat(parts) for parts in zip(*(a.cells for a in own), strict=True)))
-        u, v, weight = _rule(kind[1], planes)
+        u, v, weight = _product(_gauss(kind[1]), planes)
         for part in _slabs(cells, len(u), PARTIALS_SLAB):
             samples = _sampled(source, own[0].patches, part, u, v, grid, partials=True)
             planes.index_add_(1, own[0].patches.pixel[part.patch], samples @ weight)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from galfeed.model.shape import Numbers, Shape
+from galfeed.model.shape import FLOOR, Derivatives, Numbers, Shape
 from galfeed.model.truncation import Truncation
 from galfeed.profiles import BREAK, Profile
 
@@ -39,6 +39,7 @@ class Light:
         truncations: that cut it.
         lengths: names of the numbers measured in pixels.
         accuracy: whose numbers.
+        derivatives: how to differentiate.
     """
 
     profile: Profile
@@ -47,6 +48,7 @@ class Light:
     truncations: tuple[Truncation, ...]
     lengths: frozenset[str]
     accuracy: Accuracy = "galfit"
+    derivatives: Derivatives = "true"
 
     @property
     def centres(self) -> dict[str, str]:
@@ -57,18 +59,15 @@ class Light:
         """The same numbers in pixels of a grid that is ``fine`` times finer."""
         return {name: value * fine if name in self.lengths else value for name, value in values.items()}
 
-    def derived(self, values: Numbers, held: tuple[str, ...] = ()) -> dict[str, Tensor]:
-        """Numbers (B,) made of the parameters (B,), such as kappa(n) or the sine of the position angle.
-
-        Args:
-            held: names whose effect on the numbers of the function is not differentiated.
-        """
+    def derived(self, values: Numbers) -> dict[str, Tensor]:
+        """Numbers (B,) made of the parameters (B,), such as kappa(n) or the sine of the position angle."""
         made: dict[str, Tensor] = {}
         make = self.profile.exact if self.accuracy == "exact" and self.profile.exact else self.profile.derived
         if make is not None:
             given = _taken(make, values)
+            held = self.profile.held if self.derivatives == "galfit" else ()
             made |= make(**{n: v.detach() if n in held else v for n, v in given.items()})
-        made |= self.shape.derived(values)
+        made |= self.shape.derived(values, self.derivatives)
         for truncation in self.truncations:
             made |= truncation.derived(values)
         return made
@@ -85,7 +84,7 @@ class Light:
             major, across = shape.axes(*shape.unwound(*disc, p), p)
             if shape.bending:
                 across = shape.bent(major, across, p[self.profile.scale], p)
-            place = (shape.radius(major, across, p),)
+            place = (shape.radius(major, across, p, self._floor),)
         left: Tensor | None = None
         for truncation in self.truncations:
             if truncation.along == "length":
@@ -114,7 +113,11 @@ class Light:
         if not truncation.own_ellipse:
             own |= {name: p[name] for name in ("sin_pa", "cos_pa")}
             own["q"] = p["q"] if "q" in p else torch.ones_like(p["xc"])
-        return truncation.radius(*(sky if truncation.on_sky else disc), own)
+        return truncation.radius(*(sky if truncation.on_sky else disc), own, self._floor)
+
+    @property
+    def _floor(self) -> float:
+        return FLOOR if self.accuracy == "galfit" else 0.0
 
     def intensity(self, place: Place, p: Numbers) -> Tensor:
         """The function, untruncated, before the flux scale."""

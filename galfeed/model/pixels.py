@@ -17,18 +17,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from galfeed.model import romberg
 from galfeed.model.light import Light, Place
 from galfeed.profiles import Profile
 
 MAX_CORE = 100
-EDGE_COUNT, EDGE_NEAR, EDGE_LIMIT = 10.0, 3.0, 10.0  # edge-on disk: nint(10 / d) between d = 3 and 10, 5 nearer
-EDGE_INNER = 5
-THIN, THIN_COUNT, THIN_LEAST = 1.0, 20.0, 20  # ... of a scale height below 1: a finer core
+EDGE_COUNT, EDGE_NEAR, EDGE_LIMIT = 10.0, 3.0, 10.0  # edge-on disk: nint(10 / d) between d = 3 and 10, ...
+EDGE_INNER = 5  # ... this nearer, ...
+THIN, THIN_COUNT = 1.0, 20.0  # ... and int(20 / d) in the core of one with a scale height up to 1
 
-CUSP_NODES = 24
+GAUSS = 12  # nodes an axis, in place of GALFIT's 200
+SMOOTH_MODES = 6  # highest Fourier mode that they are enough for
+
 CUSP_STEP = 0.005  # pixels
-CUSP_POWER = 4  # r = R s^4 spreads the nodes evenly over a cusp
-AT_CENTRE = 1e-6  # pixels; a sub-sample nearer than this is at the very centre
 
 Select = Callable[[Tensor], Tensor]
 
@@ -42,14 +43,12 @@ class Source:
         values: (B,) each, all numbers that these take, in pixels of the grid.
         wanted: names of ``values`` whose partial derivatives are asked for.
         fine: pixels of this grid in one pixel of the data, along an axis.
-        steps_across_cusp: differentiate a replaced sub-sample by x and y as GALFIT does.
     """
 
     light: Light
     values: dict[str, Tensor]
     wanted: tuple[str, ...]
     fine: int = 1
-    steps_across_cusp: bool = False
 
     def sample(self, x: Tensor, y: Tensor, image: Tensor, partials: bool = True) -> Tensor:
         """Light and its partial derivatives at points: (1 + wanted, S), or (1, S) without the partials.
@@ -105,79 +104,111 @@ def integrate(source: Source, x: Tensor, y: Tensor) -> Tensor:
         lambda v: v[:, None, None].expand(grid),
     )
     counts = grid_size(source, place)
-    image, row, column = torch.nonzero(counts > 1, as_tuple=True)
+    image, row, column = torch.nonzero(counts != 1, as_tuple=True)
     if len(image) == 0:
         return planes
     count, order = torch.sort(counts[image, row, column], stable=True)
     image, row, column = image[order], row[order], column[order]
-    groups = torch.unique_consecutive(count, return_counts=True)
-    sizes = list(zip(groups[0].tolist(), groups[1].tolist(), strict=True))  # (N, pixels with that N)
-
-    xs, ys = [], []
-    for (n, _), pixels in zip(sizes, torch.split(torch.arange(len(image)), groups[1].tolist()), strict=True):
-        step = (torch.arange(n, dtype=x.dtype, device=x.device) + 0.5) / n - 0.5
-        across = x[image[pixels], column[pixels]][:, None, None] + step[None, :, None]
-        along = y[image[pixels], row[pixels]][:, None, None] + step[None, None, :]
-        xs.append(across.expand(-1, n, n).reshape(-1))
-        ys.append(along.expand(-1, n, n).reshape(-1))
-    points = (torch.cat(xs), torch.cat(ys))
-    owner = image.repeat_interleave(count**2)
-    samples, where = source.evaluate(*points, lambda v: v[owner])
+    sizes, lengths = (part.tolist() for part in torch.unique_consecutive(count, return_counts=True))
+    points, shares = [], []
+    for n, pixels in zip(sizes, torch.split(torch.arange(len(image)), lengths), strict=True):
+        own = image[pixels]
+        middle = (x[own, column[pixels]], y[own, row[pixels]])
+        (xs, across), (ys, along) = (_grid(axis, n) if n > 0 else _gauss(axis, -n) for axis in middle)
+        shape = (len(pixels), xs.shape[1], ys.shape[1])
+        points.append(torch.stack([xs[:, :, None].expand(shape), ys[:, None, :].expand(shape)]).flatten(1))
+        shares.append((across[:, :, None] * along[:, None, :]).flatten(1))
+    owner = image.repeat_interleave(torch.cat([torch.full((len(s),), s.shape[1]) for s in shares]))
+    xs, ys = torch.cat(points, dim=1)
+    samples, where = source.evaluate(xs, ys, lambda v: v[owner])
     profile = source.light.profile
     if profile.cusp:
-        _replace_cusp(source, samples, where[0], points, owner, count.repeat_interleave(count**2))
-    pieces = torch.split(samples, [n * n * number for n, number in sizes], dim=1)
+        _replace_cusp(source, samples, where[0], (xs, ys), owner, count.repeat_interleave(count**2))
+    ends = [share.numel() for share in shares]
+    pieces = torch.split(samples, ends, dim=1)
     if profile.edge:
-        outside = torch.split(where[0] >= source.values[profile.edge][owner], [n * n * number for n, number in sizes])
-        pieces = tuple(_drop(*both, n) for both, (n, _) in zip(zip(pieces, outside, strict=True), sizes, strict=True))
+        outside = torch.split(where[0] >= source.values[profile.edge][owner], ends)
+        pieces = tuple(_drop(*both) for both in zip(pieces, outside, sizes, strict=True))
     means = [
-        piece.reshape(len(samples), number, n * n).mean(2) for (n, number), piece in zip(sizes, pieces, strict=True)
+        (piece.reshape(len(samples), *share.shape) * share).sum(2) for piece, share in zip(pieces, shares, strict=True)
     ]
     planes[:, image, row, column] = torch.cat(means, dim=1)
     return planes
 
 
+def _grid(middle: Tensor, n: int) -> tuple[Tensor, Tensor]:
+    """Mid-points (pixels, n) of n equal parts of pixels along one axis, and their shares of a pixel."""
+    step = (torch.arange(n, dtype=middle.dtype, device=middle.device) + 0.5) / n - 0.5
+    points = middle[:, None] + step
+    return points, torch.full_like(points, 1 / n)
+
+
+def _gauss(middle: Tensor, n: int) -> tuple[Tensor, Tensor]:
+    """Gauss-Legendre nodes (pixels, n) of pixels along one axis, and their shares of a pixel."""
+    nodes, weights = (middle.new_tensor(numbers) / 2 for numbers in np.polynomial.legendre.leggauss(n))
+    points = middle[:, None] + nodes
+    return points, weights.expand_as(points)
+
+
 def grid_size(source: Source, place: Place) -> Tensor:
     """N of the N x N sub-samples of each pixel, (B, H, W), from where its centre lies.
 
+    A negative N stands for Gauss-Legendre nodes, where GALFIT's grid is so fine that it is as good as the integral.
     On the fine grid of an oversampled PSF the counts are divided and the inner radii multiplied by the oversampling.
     """
     if source.light.profile.kind == "edge":
         return _edge_grid_size(source, *place)
     profile, fine, (radius,) = source.light.profile, source.fine, place
     rule, values = profile.sampling, source.values
-    core = _core(profile, values)
-    core = (core / fine).floor()[:, None, None]
+    core = _core(profile, values, fine)[:, None, None]
     outer = (rule.count / fine / radius + 0.5).floor()
     size = torch.where(radius < rule.inner_radius * fine, float(rule.inner // fine), outer)
     size = torch.where(radius < fine, core, size)
+    if rule.accurate:
+        size = _as_accurate(source, size, radius)
     if profile.edge:  # no light at the centre of a pixel: none in it
         size = torch.where(radius < values[profile.edge][:, None, None], size, 1.0)
-    return torch.where(radius < rule.limit, size, 1.0).clamp(min=1).long()
+    size = torch.where(size > 0, size.clamp(min=1), size)
+    return torch.where(radius < rule.limit, size, 1.0).long()
 
 
-def _core(profile: Profile, values: dict[str, Tensor]) -> Tensor:
-    """N (B,) of the pixels nearest the centre, before it is divided by the oversampling."""
+def _as_accurate(source: Source, size: Tensor, radius: Tensor) -> Tensor:
+    """Fewer samples where GALFIT takes so many that it has the integral: the same within 1e-5 of the peak.
+
+    For sizes above a pixel.  At the centre a grid, as it does not move with the component; around it Gauss-Legendre
+    nodes where these see no kink.
+    """
+    light, rule, values = source.light, source.light.profile.sampling, source.values
+    q = values["q"]
+    large = (values[rule.core_size] * q >= 1)[:, None, None]
+    size = torch.where(large, size.clamp(max=MAX_CORE), size)
+    if light.shape.c0 or max(light.shape.fourier, default=0) > SMOOTH_MODES:
+        return size
+    ring = (radius >= source.fine) & (radius < rule.inner_radius * source.fine)
+    return torch.where(large & (q >= rule.gauss_from)[:, None, None] & ring, -GAUSS, size)
+
+
+def _core(profile: Profile, values: dict[str, Tensor], fine: int) -> Tensor:
+    """N (B,) of the pixels nearest the centre."""
     rule = profile.sampling
     if not rule.core_size:
-        return values["xc"].new_full(values["xc"].shape, rule.core)
-    size = values[rule.core_size] * values["q"]
-    core = (rule.core_count / size).floor().clamp(rule.inner, MAX_CORE)
-    return torch.where(size <= rule.largest_core_size, core, float(rule.inner))
+        return values["xc"].new_full(values["xc"].shape, rule.inner // fine)
+    size, inner = values[rule.core_size] * values["q"], rule.inner // fine
+    core = ((rule.core_count / size).floor() / fine).floor().clamp(min=inner).clamp(max=MAX_CORE)
+    return torch.where(size <= rule.largest_core_size, core, float(inner))
 
 
 def _edge_grid_size(source: Source, along: Tensor, across: Tensor) -> Tensor:
     """The rule of an edge-on disk: the nearer of its two axes counts, and one side is never sampled finely."""
     fine, height = source.fine, source.values["hs"][:, None, None]
     distance = along.abs().minimum(across.abs())
-    size = torch.where(
-        distance < EDGE_NEAR * fine, float(EDGE_INNER // fine), (EDGE_COUNT / fine / distance + 0.5).floor()
-    )
-    if fine == 1:
-        core = (THIN_COUNT / distance).floor().clamp(THIN_LEAST, MAX_CORE)
-        size = torch.where((distance < 1) & (height <= THIN), core, size)
+    size = (EDGE_COUNT / fine / distance + 0.5).floor()
+    size = torch.where(distance < EDGE_NEAR * fine, float(EDGE_INNER // fine), size)
+    core = ((THIN_COUNT / distance).floor() / fine).floor().clamp(max=MAX_CORE)
+    core = torch.where(distance == 0, 1.0, core)
+    size = torch.where((height <= THIN) & (distance < fine), core, size)
     beyond = (distance >= EDGE_LIMIT) | (across >= EDGE_LIMIT)
-    return torch.where(beyond, 1.0, size).clamp(min=1).long()
+    return torch.where(beyond, 1.0, size.clamp(min=1)).long()
 
 
 def _drop(samples: Tensor, outside: Tensor, n: int) -> Tensor:
@@ -198,28 +229,25 @@ def _replace_cusp(
 ) -> None:
     """Where r < 1 / (2N), put the mean over the centred ellipse that has the area of one sub-cell; in place.
 
-    mean = 2 / R^2 int_0^R f(r) r dr with R = 1 / (N sqrt(pi q)), times what truncations leave at the sub-sample.  It
-    does not depend on the position; GALFIT's derivatives by x and y there are central differences of the intensity
-    itself (probed).
+    mean = 2 / R^2 int_0^R f(r) r dr with R = 1 / (N sqrt(pi q)), by GALFIT's quadrature, times what truncations leave
+    at the sub-sample.  It does not depend on the position; GALFIT's derivatives by x and y there are central differences
+    of the intensity itself (probed).
     """
     light, wanted = source.light, source.wanted
-    near = radius < (0.5 / count if light.profile.cusp == "cell" else AT_CENTRE)
-    central = torch.nonzero(near)[:, 0]
+    central = torch.nonzero(radius < 0.5 / count)[:, 0]
     if len(central) == 0:
         return
-    nodes, weights = np.polynomial.legendre.leggauss(CUSP_NODES)
-    s = radius.new_tensor((nodes + 1) / 2)
-    weight = radius.new_tensor(weights) * CUSP_POWER * s ** (2 * CUSP_POWER - 1)
+    nodes, weights = (radius.new_tensor(numbers) for numbers in romberg.nodes())
     x, y, owner, count = point[0][central], point[1][central], owner[central], count[central]
     p, leaves = source.spread(lambda v: v[owner])
     with torch.set_grad_enabled(bool(leaves)):
         columns = {name: number[:, None] for name, number in p.items()}
         reach = 1 / (count[:, None] * (torch.pi * columns["q"]).sqrt())
-        mean = (weight * light.intensity((reach * s**CUSP_POWER,), columns)).sum(1)
+        mean = (2 * weights * nodes * light.intensity((reach * nodes,), columns)).sum(1)
         _, left = light.geometry(x, y, p) if light.truncations else (None, None)
         mean = mean if left is None else mean * left
     samples[:, central] = torch.stack([mean.detach(), *_partials(mean, leaves)])
-    if source.steps_across_cusp:
+    if light.derivatives == "galfit":
         for name, dx, dy in (("xc", CUSP_STEP, 0.0), ("yc", 0.0, CUSP_STEP)):
             if name in wanted:
                 ahead, behind = (

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -18,15 +17,8 @@ from galfeed.model import convolve, psf
 from galfeed.model.light import MAGNITUDE_SLOPE, Light, counts
 from galfeed.model.pixels import Source, integrate
 from galfeed.model.psf import Psf
+from galfeed.model.shape import Derivatives
 from galfeed.profiles import Profile
-
-Derivatives = Literal["true", "galfit"]
-"""How to differentiate: the final image, or as GALFIT does (probed).
-
-GALFIT takes the derivatives by x and y from the unconvolved image centred on a pixel and then convolves them, those of
-point sources from a central difference, and holds a few derived numbers constant.  Its fits end where these vanish, and
-its error bars are made of them.
-"""
 
 POINT_STEP = 0.2  # pixels; GALFIT differentiates a point source by a central difference of this step
 
@@ -161,13 +153,11 @@ class Drawing:
         light: the component.
         values: (B,) its numbers in the units of the menu.
         wanted: names to differentiate with respect to.
-        derivatives: how.
     """
 
     light: Light
     values: Mapping[str, Tensor]
     wanted: tuple[str, ...]
-    derivatives: Derivatives
 
 
 def shaped(drawing: Drawing, frame: Frame) -> Tensor:
@@ -207,7 +197,7 @@ def _convolved(drawing: Drawing, frame: Frame) -> Tensor:
 
     # The true derivatives by x and y are those of the moved PSF, as the object stays on its pixel; the centres of
     # truncations, which keep their distance from it, move the other way.
-    moves = tuple(w for w in drawing.wanted if w in ("xc", "yc")) if drawing.derivatives == "true" else ()
+    moves = tuple(w for w in drawing.wanted if w in ("xc", "yc")) if drawing.light.derivatives == "true" else ()
     against = tuple(name for name, axis in centres.items() if axis in moves and name not in drawing.wanted)
     relative = {name: values[name] - values[axis] for name, axis in centres.items()}
     centred = replace(
@@ -264,18 +254,11 @@ def _drawn(drawing: Drawing, frame: Frame, x: Tensor, y: Tensor, fine: int) -> T
     parameters = [own[name].requires_grad_() for name in wanted]
     with torch.enable_grad():
         values = light.scaled(own, fine)
-        held = light.profile.held if drawing.derivatives == "galfit" else ()
-        numbers = values | light.derived(values, held)
-        factor = light.amplitude(own, values | light.derived(values, held), frame.scale, fine)
+        numbers = values | light.derived(values)
+        factor = light.amplitude(own, values | light.derived(values), frame.scale, fine)
     numbers = {name: number for name, number in numbers.items() if name not in ("mag", "mu")}
     moving = tuple(name for name, number in numbers.items() if number.requires_grad)
-    source = Source(
-        light,
-        {name: number.detach() for name, number in numbers.items()},
-        moving,
-        fine,
-        steps_across_cusp=drawing.derivatives == "galfit",
-    )
+    source = Source(light, {name: number.detach() for name, number in numbers.items()}, moving, fine)
     planes = integrate(source, x, y)
     chain = planes.new_zeros(len(factor), 1 + len(wanted), 1 + len(moving))  # of planes by numbers, to planes by wanted
     chain[:, 0, 0] = factor.detach()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +14,8 @@ from galfeed.images.exposure import Exposure
 from galfeed.job import Component, Job, ParamRef, ParamSpec
 from galfeed.model import psf, render, shape, supported, truncation
 from galfeed.model.light import Light
-from galfeed.model.render import Derivatives, Drawing, Frame
-from galfeed.model.shape import Shape
+from galfeed.model.render import Drawing, Frame
+from galfeed.model.shape import Derivatives, Shape
 from galfeed.model.truncation import Truncation
 from galfeed.profiles import PROFILES, Profile
 
@@ -67,7 +67,9 @@ class Scene:
     @property
     def derivatives_agree(self) -> bool:
         """Whether GALFIT's way to differentiate is the true one for this scene."""
-        return self.frame.psf is None and not any(c.profile.held for c in self.components)
+        return self.frame.psf is None and not any(
+            c.profile.held or (c.light and c.light.shape.rotation) for c in self.components
+        )
 
     def render(
         self,
@@ -116,7 +118,7 @@ def _render(
     if profile.kind == "point":
         return render.point(values, wanted, frame, derivatives)
     assert component.light is not None
-    return render.shaped(Drawing(component.light, values, wanted, derivatives), frame)
+    return render.shaped(Drawing(replace(component.light, derivatives=derivatives), values, wanted), frame)
 
 
 def structure(job: Job, exposure: Exposure) -> tuple[object, ...]:

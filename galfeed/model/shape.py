@@ -15,17 +15,19 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from galfeed.job import Component, ParamSpec, Unit
+from galfeed.model import romberg
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 SMALLEST = 1e-10  # pixels; keeps the derivatives of r finite at the centre
 DEGREE = math.pi / 180
+FLOOR = 1e-7
 LARGEST_AMPLITUDE = 2.0  # of a Fourier mode, in the fit
 ANGLE_STEP = 60.0  # degrees an iteration
 
@@ -102,11 +104,19 @@ def specs(component: Component) -> Iterator[ParamSpec]:
 
 # --- the geometry ---
 
+Derivatives = Literal["true", "galfit"]
+"""How to differentiate: the final image, or as GALFIT does (probed).
+
+GALFIT takes the derivatives by x and y from the unconvolved image centred on a pixel and then convolves them, those of
+point sources from a central difference, holds a few derived numbers constant and forgets terms of the winding.  Its
+fits end where these vanish, and its error bars are made of them.
+"""
+
 Numbers = Mapping[str, "Tensor"]
 """Parameters and what is derived of them, by name; tensors of one shape."""
 
 WINDING_SHARPNESS = 0.46  # radians; the manual has 0.23, 0.46 fits to 5e-7
-QUADRANT_NODES, CIRCLE_NODES = 64, 1024
+QUADRANT_NODES = 128
 
 
 @dataclass(frozen=True)
@@ -133,23 +143,25 @@ class Shape:
             tuple(mode.n for mode in component.fourier),
         )
 
-    def derived(self, p: Numbers) -> dict[str, Tensor]:
+    def derived(self, p: Numbers, derivatives: Derivatives = "true") -> dict[str, Tensor]:
         """Numbers (B,) made of the parameters once an image, for the functions below."""
         made = {"sin_pa": (p["pa"] * DEGREE).sin(), "cos_pa": (p["pa"] * DEGREE).cos()} if "pa" in p else {}
         made |= {f"f{m}_turn": p[f"f{m}_phase"] * (DEGREE * m) for m in self.fourier}
         if self.rotation:
-            swing, rout = p["wind_angle"] * DEGREE, p["wind_out"]
-            sharp = 2 * WINDING_SHARPNESS / (swing.abs() + WINDING_SHARPNESS) - 1.00001
+            swing, rin, rout = p["wind_angle"] * DEGREE, p["wind_in"], p["wind_out"]
             made |= {
                 "sin_spa": (p["spa"] * DEGREE).sin(),
                 "cos_spa": (p["spa"] * DEGREE).cos(),
                 "stretch": 1 / (p["incl"] * DEGREE).cos(),
-                "wind_rate": (2 - sharp.clamp(min=-0.999999).atanh()) * rout / (rout - p["wind_in"]),
+                "swing": swing,
             }
-            if self.rotation == "power":
-                made["swing"] = swing
+            if derivatives == "true":
+                made["wind_rate"] = _onset_rate(swing, rin, rout)
             else:
-                made["swing"] = swing / (rout / p["wind_scale"] + 1).log()
+                made["wind_rate"] = _onset_rate(swing.detach(), rin, rout)
+                made["wind_rate_by_swing"] = _onset_rate(swing, rin.detach(), rout.detach())
+            if self.rotation == "log":
+                made["growth_unit"] = 1 / (rout / p["wind_scale"] + 1).log()
         return made
 
     def plane(self, dx: Tensor, dy: Tensor, p: Numbers) -> tuple[Tensor, Tensor]:
@@ -164,15 +176,36 @@ class Shape:
         if not self.rotation:
             return dx, dy
         reach = (dx * dx + dy * dy).clamp(min=SMALLEST**2).sqrt()
-        inside = reach / p["wind_out"]
-        onset = ((p["wind_rate"] * (inside - 1) + 2).tanh() + 1) / 2
-        if self.rotation == "power":
-            growth = (p["wind_alpha"] * ((inside + 1) / 2).clamp(min=SMALLEST).log()).exp()
-        else:
-            growth = (reach / p["wind_scale"] + 1).clamp(min=SMALLEST).log()
-        angle = p["swing"] * onset * growth
+        angle = self._angle(reach, p) if "wind_rate_by_swing" not in p else self._angle_of_galfit(reach, p)
         sin, cos = angle.sin(), angle.cos()
         return dx * cos + dy * sin, dy * cos - dx * sin
+
+    def _angle(self, reach: Tensor, p: Numbers) -> Tensor:
+        """Winding angle at a radius, radians: swing * onset * growth."""
+        onset = _onset(reach / p["wind_out"], p["wind_rate"])
+        return p["swing"] * onset * self._growth(reach, p["wind_out"], p)
+
+    def _angle_of_galfit(self, reach: Tensor, p: Numbers) -> Tensor:
+        """The same value, made to have GALFIT's derivatives (probed).
+
+        GALFIT forgets the growth where it differentiates the onset by the radius and by the swing, and a factor
+        1 / (r / R2 + 1) where it differentiates the power by R2.
+        """
+        rout, swing = p["wind_out"], p["swing"]
+        by_ends = _onset(reach.detach() / rout, p["wind_rate"])
+        by_reach = _onset(reach / rout.detach(), p["wind_rate_by_swing"])
+        if self.rotation == "power":
+            growth = self._growth(reach, rout.detach(), p)
+            slope = (p["wind_alpha"] * growth * reach / rout**2).detach()
+            growth = growth - slope * (rout - rout.detach())
+        else:
+            growth = self._growth(reach, rout, p)
+        return swing * by_ends * growth + swing.detach() * (by_reach - by_reach.detach())
+
+    def _growth(self, reach: Tensor, rout: Tensor, p: Numbers) -> Tensor:
+        if self.rotation == "power":
+            return (p["wind_alpha"] * ((reach / rout + 1) / 2).clamp(min=SMALLEST).log()).exp()
+        return (reach / p["wind_scale"] + 1).clamp(min=SMALLEST).log() * p["growth_unit"]
 
     def axes(self, dx: Tensor, dy: Tensor, p: Numbers) -> tuple[Tensor, Tensor]:
         """Coordinates along and across the major axis, pixels; the first points opposite to the direction PA."""
@@ -184,22 +217,26 @@ class Shape:
             across = across + p[f"b{m}"] * (major / scale) ** m
         return across
 
-    def radius(self, major: Tensor, across: Tensor, p: Numbers) -> Tensor:
+    def radius(self, major: Tensor, across: Tensor, p: Numbers, floor: float = 0.0) -> Tensor:
         """Generalised radius in pixels along the major axis.
 
-        r0 = (|x|^(C0+2) + |y/q|^(C0+2))^(1/(C0+2)), r = r0 (1 + sum_m a_m cos(m (azimuth - phase_m))); Athanassoula
+        r0 = (|x|^(C0+2) + |y/q|^(C0+2))^(1/(C0+2)), r = r0 |1 + sum_m a_m cos(m (azimuth - phase_m))|; Athanassoula
         et al. 1990; Peng et al. 2010, eq. 3 and 23.
+
+        Args:
+            floor: of each of the two powers; GALFIT's is ``FLOOR`` (probed).
         """
-        minor = across / p["q"]
+        minor, least = across / p["q"], max(floor, SMALLEST**2)
         if self.c0:
             power = p["c0"] + 2
-            first, second = major.abs().clamp(min=SMALLEST), minor.abs().clamp(min=SMALLEST)
-            radius = (first**power + second**power) ** (1 / power)
+            first = major.abs().clamp(min=SMALLEST) ** power
+            second = minor.abs().clamp(min=SMALLEST) ** power
+            radius = (first.clamp(min=floor) + second.clamp(min=floor)) ** (1 / power)
         else:
-            radius = (major * major + minor * minor).clamp(min=SMALLEST**2).sqrt()
+            radius = ((major * major).clamp(min=least) + (minor * minor).clamp(min=least)).sqrt()
         if self.fourier:
             at_centre = (major == 0) & (minor == 0)  # where there is no azimuth
-            radius = (radius * self._ripple(minor.atan2(major + at_centre), p)).clamp(min=SMALLEST)
+            radius = (radius * self._ripple(minor.atan2(major + at_centre), p)).abs().clamp(min=SMALLEST)
         return radius
 
     def _ripple(self, azimuth: Tensor, p: Numbers) -> Tensor:
@@ -212,13 +249,13 @@ class Shape:
     def area(self, p: Numbers, *, exact: bool = False) -> Tensor | float:
         """Area of a circle over that of the contour r = 1 of q = 1 on the sky: what the flux is multiplied by.
 
-        C0 alone: pi c / (4 B(1/c, 1 + 1/c)), c = C0 + 2 (Peng et al. 2010, eq. 7).  Fourier modes: 1 / <1 / g^2>, g
-        the radius over that of the circle, averaged over the azimuth.  With both, GALFIT averages over the first and
-        third quadrant of its frame and forgets the other two, which makes a component about twice as bright.
+        C0 alone: pi c / (4 B(1/c, 1 + 1/c)), c = C0 + 2 (Peng et al. 2010, eq. 7).  With Fourier modes an integral
+        over the polar angle.  With both, GALFIT takes the first and third quadrant of its frame and forgets the other
+        two, which makes a component about twice as bright.
 
         Args:
             p: (B,) parameters and :meth:`derived`.
-            exact: average over the whole circle there too.
+            exact: an accurate integral, over the whole circle.
         """
         correction: Tensor | float = 1.0
         if self.fourier:
@@ -230,25 +267,38 @@ class Shape:
         return correction * p["stretch"] if self.rotation else correction
 
     def _rippled_area(self, p: Numbers, exact: bool) -> Tensor:
-        azimuths, weights = _circle() if not self.c0 else _quadrants((0, 1, 2, 3) if exact else (0, 2))
+        """2 pi q over the integral of R^2 over the polar angle, R the contour r = 1; in GALFIT by its quadrature."""
+        polar, weights = _polar_angles(exact, (0, 2) if self.c0 and not exact else (0, 1, 2, 3))
         columns = {name: number[:, None] for name, number in p.items()}
-        azimuth = p[f"f{self.fourier[0]}_amp"].new_tensor(azimuths)
-        radius = self._ripple(azimuth, columns)
+        angle = p["q"].new_tensor(polar)
+        minor = angle.sin() / columns["q"]
         if self.c0:
             power = columns["c0"] + 2
-            radius = radius * (azimuth.cos().abs() ** power + azimuth.sin().abs() ** power) ** (1 / power)
-        return 1 / (azimuth.new_tensor(weights) / radius**2).sum(1)
+            ellipse = (angle.cos().abs() ** power + minor.abs() ** power) ** (1 / power)
+        else:
+            ellipse = (angle.cos() ** 2 + minor**2).sqrt()
+        ripple = self._ripple(minor.atan2(angle.cos()), columns)
+        return 2 * math.pi * p["q"] / (angle.new_tensor(weights) / (ellipse * ripple) ** 2).sum(1)
+
+
+def _onset_rate(swing: Tensor, rin: Tensor, rout: Tensor) -> Tensor:
+    """How steeply the winding sets in: (2 - atanh A) rout / (rout - rin)."""
+    sharp = 2 * WINDING_SHARPNESS / (swing.abs() + WINDING_SHARPNESS) - 1.00001
+    return (2 - sharp.clamp(min=-0.999999).atanh()) * rout / (rout - rin)
+
+
+def _onset(inside: Tensor, rate: Tensor) -> Tensor:
+    """From 0 within the inner radius to 1 at the outer one; ``inside`` is the radius over the outer one."""
+    return ((rate * (inside - 1) + 2).tanh() + 1) / 2
 
 
 @cache
-def _circle() -> tuple[list[float], list[float]]:
-    """Azimuths and weights for the mean over the circle."""
-    return [2 * math.pi * k / CIRCLE_NODES for k in range(CIRCLE_NODES)], [1 / CIRCLE_NODES] * CIRCLE_NODES
-
-
-@cache
-def _quadrants(which: tuple[int, ...]) -> tuple[list[float], list[float]]:
-    """The same over some quadrants, their integral divided by the whole circle; C0 leaves kinks between them."""
-    nodes, weights = np.polynomial.legendre.leggauss(QUADRANT_NODES)
-    azimuths = [math.pi / 2 * (k + (float(node) + 1) / 2) for k in which for node in nodes]
-    return azimuths, [float(weight) / 8 for _ in which for weight in weights]
+def _polar_angles(exact: bool, quadrants: tuple[int, ...]) -> tuple[list[float], list[float]]:
+    """Nodes and weights of integrals over some quadrants; C0 leaves kinks between them."""
+    if exact:
+        nodes, weights = np.polynomial.legendre.leggauss(QUADRANT_NODES)
+        nodes, weights = (nodes + 1) / 2, weights / 2
+    else:
+        nodes, weights = romberg.nodes()
+    angles = [math.pi / 2 * (k + float(node)) for k in quadrants for node in nodes]
+    return angles, [math.pi / 2 * float(weight) for _ in quadrants for weight in weights]

@@ -24,6 +24,7 @@ def check(job: Job, has_psf: bool) -> None:
         if component.kind == "psf" and not has_psf:
             raise FeedmeError(job.path, component.line, "a psf component needs a PSF image, expected one at D)")
         cut = bool(component.inner or component.outer)
-        if profile.anchors.get(component.variant) == BREAK and not cut:
+        needs_cut = profile.anchors.get(component.variant) == BREAK or component.word.startswith("edgedisk2")
+        if needs_cut and not cut:
             text = f"'{component.word}' means the brightness at the break radius, expected a truncation Ti) or To)"
             raise FeedmeError(job.path, component.line, text)

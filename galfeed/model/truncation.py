@@ -151,7 +151,8 @@ class Truncation:
         inside = ((own["slope"] * radius + own["level"]).tanh() + 1) / 2
         return inside if self.inner else 1 - inside
 
-    def radius(self, dx: Tensor, dy: Tensor, own: Numbers) -> Tensor:
+    def radius(self, dx: Tensor, dy: Tensor, own: Numbers, floor: float) -> Tensor:
         """Its own generalised radius of offsets from its centre, pixels."""
         major, across = self.shape.axes(dx, dy, own)
-        return self.shape.radius(major, self.shape.bent(major, across, own.get("scale", major), own), own)
+        across = self.shape.bent(major, across, own["scale"], own) if self.shape.bending else across
+        return self.shape.radius(major, across, own, floor)

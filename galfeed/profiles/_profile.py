@@ -62,21 +62,24 @@ class Blank:
 class Sampling:
     """GALFIT's sub-pixel grid: N x N mid-points a pixel, N from the elliptical radius r of the pixel's centre.
 
-    r < 1: ``core``, or, where ``core_size`` names a length, int(core_count / (length * q)) kept within ``inner`` and
+    r < 1: ``inner``, or, where ``core_size`` names a length, int(core_count / (length * q)) kept within ``inner`` and
     100; r < ``inner_radius``: ``inner``; r < ``limit``: nint(count / r); beyond: 1.
 
     Args:
         largest_core_size: length * q beyond which the core is sampled like its surroundings.
+        accurate: ``inner`` is so fine that any accurate quadrature gives the same.
+        gauss_from: smallest axis ratio for which a few Gauss-Legendre nodes are accurate outside the core.
     """
 
     inner: int = 20
     inner_radius: float = 4.0
     count: float = 20.0
     limit: float = 10.0
-    core: int = 100
     core_size: str = ""
     core_count: float = 20.0
     largest_core_size: float = math.inf
+    accurate: bool = False
+    gauss_from: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -101,8 +104,7 @@ class Profile:
         scale: the length that bending modes are measured in.
         edge: the radius beyond which there is no light.
         sampling: GALFIT's sub-pixel rule.
-        cusp: sub-samples that are replaced by the mean over their area: the one nearest the centre ("cell", sersic
-            and devauc), or one at the very centre ("centre").
+        cusp: the sub-sample nearest the centre is replaced by the mean over its area (sersic and devauc).
         blanks: lines of the menu that the function does not use, by key, where they differ from ``Blank()``.
         held: parameters whose effect on ``derived`` GALFIT leaves out of its error bars.
     """
@@ -119,7 +121,7 @@ class Profile:
     scale: str = ""
     edge: str = ""
     sampling: Sampling = Sampling()
-    cusp: Literal["", "cell", "centre"] = ""
+    cusp: bool = False
     blanks: Mapping[str, Blank] = field(default_factory=dict)
     held: tuple[str, ...] = ()
 

@@ -55,5 +55,13 @@ PROFILE = Profile(
     total=total,
     anchors={1: "", 2: "", 3: ""},  # GALFIT normalises expdisk at the centre whatever the digit
     scale="rs",
-    sampling=Sampling(inner=100, inner_radius=3.0, core=100),
+    sampling=Sampling(
+        inner=200,
+        inner_radius=3.0,
+        core_size="rs",
+        core_count=400.0,
+        largest_core_size=1.0,
+        accurate=True,
+        gauss_from=0.6,
+    ),
 )

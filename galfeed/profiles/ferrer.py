@@ -70,5 +70,5 @@ PROFILE = Profile(
     anchors={0: "", 1: "", 2: "", 3: BREAK},
     scale="rout",
     edge="rout",
-    sampling=Sampling(core=20),
+    sampling=Sampling(core_size="rout", core_count=40.0, largest_core_size=1.0),
 )

@@ -64,5 +64,7 @@ PROFILE = Profile(
     anchors={1: "", 2: "", 3: BREAK},
     held=("n",),  # probed: the error bars of a moffat come from derivatives by n at constant rd
     scale="rd",
-    sampling=Sampling(inner=100, inner_radius=3.0, core=100),
+    sampling=Sampling(
+        inner=200, inner_radius=3.0, core_size="rd", core_count=400.0, largest_core_size=1.0, accurate=True
+    ),
 )

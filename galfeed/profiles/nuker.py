@@ -64,5 +64,4 @@ PROFILE = Profile(
     anchors={0: "rb", 1: "rb", 2: "rb", 3: BREAK},
     scale="rb",
     sampling=Sampling(inner=10, count=10.0, limit=5.0, core_size="rb", core_count=10.0),
-    cusp="centre",
 )

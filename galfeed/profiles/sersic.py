@@ -80,5 +80,5 @@ PROFILE = Profile(
     anchors={1: "", 2: "re", 3: BREAK},
     scale="re",
     sampling=Sampling(core_size="re"),
-    cusp="cell",
+    cusp=True,
 )
