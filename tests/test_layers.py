@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "model.psf": "",
     "model.convolve": "model.psf",
     "model.light": "profiles model.shape model.truncation",
-    "model.pixels": "model.light profiles model.romberg",
+    "model.pixels": "model.light profiles model.romberg model.shape",
     "model.exact": "model.pixels",
     "model.spline": "model.psf",
     "model.render": "model.convolve model.light model.pixels profiles model.psf model.shape",

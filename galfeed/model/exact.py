@@ -36,7 +36,7 @@ DEPTH, FAN_DEPTH = 8, 10  # how often a cell is halved
 HARSH = 1e4  # a pixel where the rules differ by so much more than allowed is looked at closely at once
 SUSPECT = 5  # neighbours of a pixel cut more often are probed
 MOST_CELLS = 100_000  # of one image; a rougher one is not refined further
-SLAB, PARTIALS_SLAB = 1 << 20, 1 << 18  # samples at a time
+SLAB, PARTIALS_SLAB = 1 << 18, 1 << 16  # samples at a time
 
 
 Rule = tuple[np.ndarray, np.ndarray]

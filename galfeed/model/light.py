@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from inspect import signature
 from typing import Any, Literal
@@ -22,6 +22,7 @@ Accuracy = Literal["galfit", "exact"]
 Place = tuple[Tensor, ...]
 """What the function of a component depends on: (radius,), or (along, across) for an edge-on disk; pixels."""
 
+ROUND = 0.999999  # GALFIT's number for an axis ratio of 1 (probed)
 MAGNITUDE_SLOPE = -0.4 * math.log(10)  # d ln(flux) / d mag
 
 
@@ -55,9 +56,16 @@ class Light:
         """Positions of truncations with a centre of their own: {name: "xc" or "yc"}."""
         return {t.name(axis): axis for t in self.truncations if t.own_centre for axis in ("xc", "yc")}
 
+    @property
+    def untruncated(self) -> Light:
+        return replace(self, truncations=())
+
     def scaled(self, values: Numbers, fine: int) -> dict[str, Tensor]:
-        """The same numbers in pixels of a grid that is ``fine`` times finer."""
-        return {name: value * fine if name in self.lengths else value for name, value in values.items()}
+        """The same numbers in pixels of a grid that is ``fine`` times finer; GALFIT knows no perfect circles."""
+        made = {name: value * fine if name in self.lengths else value for name, value in values.items()}
+        if self.accuracy == "galfit" and "q" in made:
+            made["q"] = made["q"] - (made["q"] == 1) * (1 - ROUND)
+        return made
 
     def derived(self, values: Numbers) -> dict[str, Tensor]:
         """Numbers (B,) made of the parameters (B,), such as kappa(n) or the sine of the position angle."""

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from galfeed.model import romberg
 from galfeed.model.light import Light, Place
+from galfeed.model.shape import DEGREE
 from galfeed.profiles import Profile
 
 MAX_CORE = 100
@@ -30,6 +31,7 @@ GAUSS = 12  # nodes an axis, in place of GALFIT's 200
 SMOOTH_MODES = 6  # highest Fourier mode that they are enough for
 
 CUSP_STEP = 0.005  # pixels
+OFF_AXIS = 1e-7  # pixels; GALFIT's number for no offset at all (probed); it decides on which side of a limit r falls
 
 Select = Callable[[Tensor], Tensor]
 
@@ -79,6 +81,17 @@ class Source:
         leaves = [p[name].requires_grad_() for name in self.wanted] if partials else []
         return p, leaves
 
+    def single(self, x: Tensor, y: Tensor) -> Place:
+        """Where the pixel centres x (B, W), y (B, H) lie in the function, as GALFIT has it in single precision."""
+        p = {name: value.float()[:, None, None] for name, value in self.values.items()}
+        dx, dy = x.float()[:, None, :] - p["xc"], y.float()[:, :, None] - p["yc"]
+        dx, dy = dx.where(dx != 0, OFF_AXIS), dy.where(dy != 0, OFF_AXIS)
+        turn = ((self.values["pa"] - 90) * DEGREE).float().double()[:, None, None]
+        zero = torch.zeros_like(p["xc"])
+        p |= {"xc": zero, "yc": zero, "sin_pa": turn.cos().float(), "cos_pa": -turn.sin().float()}
+        place, _ = self.light.untruncated.geometry(dx, dy, p)
+        return place
+
 
 def _partials(light: Tensor, leaves: list[Tensor]) -> list[Tensor]:
     if not leaves or not light.requires_grad:
@@ -103,7 +116,7 @@ def integrate(source: Source, x: Tensor, y: Tensor) -> Tensor:
         y[:, :, None].expand(grid),
         lambda v: v[:, None, None].expand(grid),
     )
-    counts = grid_size(source, place)
+    counts = grid_size(source, place, source.single(x, y))
     image, row, column = torch.nonzero(counts != 1, as_tuple=True)
     if len(image) == 0:
         return planes
@@ -150,24 +163,25 @@ def _gauss(middle: Tensor, n: int) -> tuple[Tensor, Tensor]:
     return points, weights.expand_as(points)
 
 
-def grid_size(source: Source, place: Place) -> Tensor:
-    """N of the N x N sub-samples of each pixel, (B, H, W), from where its centre lies.
+def grid_size(source: Source, place: Place, single: Place) -> Tensor:
+    """N of the N x N sub-samples of each pixel, (B, H, W), from where its centre lies; ties as in GALFIT.
 
     A negative N stands for Gauss-Legendre nodes, where GALFIT's grid is so fine that it is as good as the integral.
     On the fine grid of an oversampled PSF the counts are divided and the inner radii multiplied by the oversampling.
     """
     if source.light.profile.kind == "edge":
         return _edge_grid_size(source, *place)
-    profile, fine, (radius,) = source.light.profile, source.fine, place
+    profile, fine = source.light.profile, source.fine
+    radius = single[0]
     rule, values = profile.sampling, source.values
     core = _core(profile, values, fine)[:, None, None]
-    outer = (rule.count / fine / radius + 0.5).floor()
-    size = torch.where(radius < rule.inner_radius * fine, float(rule.inner // fine), outer)
-    size = torch.where(radius < fine, core, size)
+    size = (rule.count / fine / radius + 0.5).floor().to(core.dtype)
+    size = torch.where(radius <= rule.inner_radius * fine, float(rule.inner // fine), size)
+    size = torch.where(radius <= fine, core, size)
     if rule.accurate:
         size = _as_accurate(source, size, radius)
     if profile.edge:  # no light at the centre of a pixel: none in it
-        size = torch.where(radius < values[profile.edge][:, None, None], size, 1.0)
+        size = torch.where(place[0] < values[profile.edge][:, None, None], size, 1.0)
     size = torch.where(size > 0, size.clamp(min=1), size)
     return torch.where(radius < rule.limit, size, 1.0).long()
 
@@ -184,7 +198,7 @@ def _as_accurate(source: Source, size: Tensor, radius: Tensor) -> Tensor:
     size = torch.where(large, size.clamp(max=MAX_CORE), size)
     if light.shape.c0 or max(light.shape.fourier, default=0) > SMOOTH_MODES:
         return size
-    ring = (radius >= source.fine) & (radius < rule.inner_radius * source.fine)
+    ring = (radius > source.fine) & (radius <= rule.inner_radius * source.fine)
     return torch.where(large & (q >= rule.gauss_from)[:, None, None] & ring, -GAUSS, size)
 
 
@@ -230,8 +244,8 @@ def _replace_cusp(
     """Where r < 1 / (2N), put the mean over the centred ellipse that has the area of one sub-cell; in place.
 
     mean = 2 / R^2 int_0^R f(r) r dr with R = 1 / (N sqrt(pi q)), by GALFIT's quadrature, times what truncations leave
-    at the sub-sample.  It does not depend on the position; GALFIT's derivatives by x and y there are central differences
-    of the intensity itself (probed).
+    at the sub-sample.  It does not depend on the position; GALFIT's derivatives by x and y there are central
+    differences of the intensity itself (probed).
     """
     light, wanted = source.light, source.wanted
     central = torch.nonzero(radius < 0.5 / count)[:, 0]
