@@ -16,6 +16,7 @@ TYPICAL = {  # a value of each parameter that no sampling limit or half pixel is
     "xc": 17.3125, "yc": 15.78125, "mag": 18.0, "mu": 20.0, "re": 4.3, "rs": 3.1, "fwhm": 5.2, "n": 2.3, "q": 0.63,
     "pa": 27.0, "c0": 0.35, "sky": 12.0, "dsdx": 0.02, "dsdy": -0.03,
     "rb": 4.1, "gamma": 0.4, "rc": 2.2, "rt": 11.3, "rout": 12.1, "hs": 1.9,
+    "alpha": 4.2,
 }  # fmt: skip
 
 

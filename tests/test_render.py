@@ -11,7 +11,7 @@ from simulate import TYPICAL, component, exposure, image, job, star, truncation,
 
 from galfeed.errors import FeedmeError
 from galfeed.job import Parameter
-from galfeed.model import scene
+from galfeed.model import light, pixels, scene
 from galfeed.profiles import PROFILES
 
 SHAPED = [p for p in PROFILES.values() if p.kind in ("radial", "edge")]
@@ -63,42 +63,71 @@ def build(made, setting, cuts=((), ())):
     return scene.build([own], [exposure(own, **settings)])
 
 
-STEP = 2.0**-16  # positions are kept in single precision: they must stay exact
+STEP = 2.0**-19  # with a PSF positions are kept in single precision: they must stay exact
 DIFFERENCE = {1: 8 / 12, -1: -8 / 12, 2: -1 / 12, -2: 1 / 12}  # of fourth order
 
 
-def differences(made, directions):
+@pytest.fixture
+def frozen(monkeypatch):
+    """Keeps the sub-pixel grids and the columns left out at an edge as the first image had them.
+
+    They jump with the numbers; derivatives are meant at fixed grids.  The floor of the radius, a kink, is taken away.
+    Returns what is to be called before each image.
+    """
+    monkeypatch.setattr(light, "FLOOR", 0.0)
+    known = {"grid_size": [], "_kept": []}
+    turns = dict.fromkeys(known, 0)
+
+    def freeze(name):
+        own = getattr(pixels, name)
+
+        def same(*arguments):
+            made, turn = own(*arguments), turns[name]
+            turns[name] += 1
+            if turn == len(known[name]):
+                known[name].append(made)
+            first = known[name][turn]
+            return first.repeat(len(made) // len(first), *[1] * (first.ndim - 1))
+
+        monkeypatch.setattr(pixels, name, same)
+
+    for name in known:
+        freeze(name)
+    return lambda: turns.update(dict.fromkeys(turns, 0))
+
+
+def differences(made, directions, frozen):
     """Fourth-order central differences (D, H, W) of the image along directions (D, V) of its numbers."""
-    images = [
-        weight
-        / STEP
-        * made.render(made.start + away * STEP * directions, rows=torch.zeros(len(directions)).long()).image
-        for away, weight in DIFFERENCE.items()
-    ]
-    return sum(images)
+    alike = torch.zeros(len(directions), dtype=torch.long)  # all of the one job
+    total = 0.0
+    for away, weight in DIFFERENCE.items():
+        frozen()
+        total += weight / STEP * made.render(made.start + away * STEP * directions, rows=alike).image
+    return total
 
 
-def assert_derivatives(made):
+def assert_derivatives(made, frozen):
     """Each partial image against the difference, to 1e-6 of its largest value."""
     columns = range(len(made.refs))
     partials = made.render(made.start, list(columns)).partials[0]
-    expected = differences(made, torch.eye(len(columns), dtype=torch.float64))
+    reach = torch.tensor([32.0 if spec.unit == "deg" else 1.0 for spec in made.specs], dtype=torch.float64)
+    expected = differences(made, torch.diag(reach), frozen) / reach[:, None, None]
     for column in columns:
         scale = max(float(expected[column].abs().max()), 1e-9)
         worst = float((partials[column] - expected[column]).abs().max()) / scale
         assert worst < 1e-6, made.specs[column].name
 
 
-def assert_derivatives_together(made):
+def assert_derivatives_together(made, frozen):
     """The same in two directions in which every partial image weighs as much as any other: a wrong one shows."""
     image, partials, _ = made.render(made.start, list(range(len(made.refs))))
     reach = partials[0].flatten(1).abs().amax(1)
     generator = torch.Generator().manual_seed(len(made.refs))
     weights = torch.rand((2, len(reach)), generator=generator, dtype=torch.float64) + 0.5
-    directions = torch.where(reach > 0, weights * image.max() / reach.clamp(min=1e-30), 0.0).clamp(max=30.0)
-    expected = differences(made, directions)
+    directions = torch.where(reach > 0, weights * image.max() / reach.clamp(min=1e-30), 0.0).clamp(max=8.0)
+    expected = differences(made, directions, frozen)
     found = torch.einsum("dv,vyx->dyx", directions, partials[0])
-    assert float((found - expected).abs().max()) < 1e-6 * float(image.max())
+    assert float((found - expected).abs().max()) < 1e-7 * float(image.max())
 
 
 PLAIN = [
@@ -107,8 +136,8 @@ PLAIN = [
 
 
 @pytest.mark.parametrize(("name", "setting"), PLAIN)
-def test_derivatives_of_each_function(name, setting):
-    assert_derivatives(build(lambda *_: component(1, name), setting))
+def test_derivatives_of_each_function(name, setting, frozen):
+    assert_derivatives(build(lambda *_: component(1, name), setting), frozen)
 
 
 def shaped(name, shape, cut, setting="no psf"):
@@ -127,16 +156,16 @@ ONE_OF_EACH += [("edgedisk" + d, "power", t, "no psf") for d, t in itertools.pro
 
 
 @pytest.mark.parametrize(("name", "shape", "cut", "setting"), ONE_OF_EACH)
-def test_derivatives_by_each_hidden_number(name, shape, cut, setting):
-    assert_derivatives(shaped(name, shape, cut, setting))
+def test_derivatives_by_each_hidden_number(name, shape, cut, setting, frozen):
+    assert_derivatives(shaped(name, shape, cut, setting), frozen)
 
 
 EVERYTHING = list(itertools.product([p.name for p in SHAPED], SHAPES, TRUNCATIONS))
 
 
 @pytest.mark.parametrize(("name", "shape", "cut"), EVERYTHING)
-def test_derivatives_of_all_functions_shapes_and_truncations(name, shape, cut):
-    assert_derivatives_together(shaped(name, shape, cut))
+def test_derivatives_of_all_functions_shapes_and_truncations(name, shape, cut, frozen):
+    assert_derivatives_together(shaped(name, shape, cut), frozen)
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

@@ -2,13 +2,13 @@
 
 A pixel is one square; a pixel that holds the centre, or nearly, is four triangles with a corner at the centre, of
 signed area, so that the centre may lie outside.  In them the distance from the centre goes as s^4, which makes cusps
-such as r^(1/n) and r^-1.5 smooth.  Squares and triangles are cut into cells until two Gauss-Legendre rules, or a cell
-and its four parts, agree.  Only light is looked at; light and partials are then taken at the nodes of the last cells.
+such as r^(1/n) and r^-1.5 smooth.  Squares and triangles are cut into cells until two rules agree on each, or a cell
+and its four parts.  Only the light is looked at; light and partials are then taken at the nodes of the last cells.
 
-Narrow light that falls between the nodes of a pixel is found from its neighbours: around every pixel that was cut
-finely, pixels are looked at again on a fine grid.  What is narrower than 0.2 pixels and
-nowhere connected with the centre can be missed.  Where the intensity jumps, an error of about 2^-DEPTH of the jump
-remains in a pixel.
+Narrow light that falls between the nodes of a pixel is found from its neighbours: around the centre and around pixels
+that were cut finely, pixels are looked at again on a fine grid.  What is narrower than 0.2 pixels and not joined to
+the centre can be missed.  Where the intensity jumps, an error of the order of 2^-DEPTH of the jump remains in a pixel;
+where it ends like (1 - r)^0.5 the light is exact but its partials have errors of a percent in the pixels of the edge.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ THIN = 1e-6  # pixels; the sides of lower triangles are divided as those of this
 ROUNDING = 1e-14  # relative to the coordinates: offsets below would be lost in them
 STEP = 1e-4  # pixels; see _moved
 HALVES, SECTORS, PROBE = (2, 2), (2, 8), (8, 8)  # parts of a cell along its two axes
-NEARLY, ODD = 10.0, 4.0
+NEARLY = 10.0  # times what is allowed: the differences in the parts of a cell that agrees with them
+ODD = 4.0  # times what is allowed to the power 3/4, for differences of odd order
 DEPTH, FAN_DEPTH = 8, 10  # how often a cell is halved
 HARSH = 1e4  # a pixel where the rules differ by so much more than allowed is looked at closely at once
 SUSPECT = 5  # neighbours of a pixel cut more often are probed
 MOST_CELLS = 100_000  # of one image; a rougher one is not refined further
 SLAB, PARTIALS_SLAB = 1 << 18, 1 << 16  # samples at a time
-
 
 Rule = tuple[np.ndarray, np.ndarray]
 """Nodes and weights on [-1, 1]."""

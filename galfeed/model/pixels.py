@@ -141,7 +141,7 @@ def integrate(source: Source, x: Tensor, y: Tensor) -> Tensor:
     pieces = torch.split(samples, ends, dim=1)
     if profile.edge:
         outside = torch.split(where[0] >= source.values[profile.edge][owner], ends)
-        pieces = tuple(_drop(*both) for both in zip(pieces, outside, sizes, strict=True))
+        pieces = tuple(piece * _kept(*both) for piece, *both in zip(pieces, outside, sizes, strict=True))
     means = [
         (piece.reshape(len(samples), *share.shape) * share).sum(2) for piece, share in zip(pieces, shares, strict=True)
     ]
@@ -225,17 +225,17 @@ def _edge_grid_size(source: Source, along: Tensor, across: Tensor) -> Tensor:
     return torch.where(beyond, 1.0, size.clamp(min=1)).long()
 
 
-def _drop(samples: Tensor, outside: Tensor, n: int) -> Tensor:
-    """GALFIT's sum of a pixel on the edge of a ferrer or king.
+def _kept(outside: Tensor, n: int) -> Tensor:
+    """Which sub-samples GALFIT adds up in pixels on the edge of a ferrer or king.
 
     It goes column by column; after one whose topmost sub-sample is outside, all further columns are left out (probed).
 
     Args:
-        samples: (K, pixels n n) column by column.  outside: (pixels n n) beyond the edge.
+        outside: (pixels n n) beyond the edge, column by column.
     """
     ended = outside.reshape(-1, n, n)[:, :, -1].cumsum(1) > 0  # with this column
     kept = torch.cat([torch.ones_like(ended[:, :1]), ~ended[:, :-1]], dim=1)
-    return samples * kept[:, :, None].expand(-1, n, n).reshape(-1)
+    return kept[:, :, None].expand(-1, n, n).reshape(-1)
 
 
 def _replace_cusp(

@@ -156,8 +156,8 @@ def _component(
         return SceneComponent(component.number, profile, None, own, skip)
     cuts = [
         Truncation.of(job.components[number - 1], inner)
-        for numbers, inner in ((component.inner, True), (component.outer, False))
-        for number in numbers
+        for number in component.inner + component.outer  # one named twice cuts four times in GALFIT (probed)
+        for inner in (True,) * component.inner.count(number) + (False,) * component.outer.count(number)
     ]
     for cut in cuts:
         own |= {cut.name(name): column for name, column in columns[cut.number].items()}

@@ -59,7 +59,7 @@ def specs(name: str) -> tuple[ParamSpec, ...]:
 
 
 SHARPNESS, CENTRE = 4.95, 2.65  # probed to 1e-6; the manual has 4.98
-NARROWEST = 1e-6  # pixels between the two radii
+FAINTEST = 1e-10  # what is left at least, and where both radii are the same (probed)
 
 Along = Literal["radial", "length", "height"]
 
@@ -133,7 +133,7 @@ class Truncation:
         if not self.own_ellipse:
             own.pop("pa", None)  # an angle counts only beside an axis ratio
         a, b = self.ends(own)
-        rate = CENTRE - SHARPNESS * b / (b - a).clamp(min=NARROWEST)
+        rate = CENTRE - SHARPNESS * b / (b - a)
         made = {"level": rate, "slope": (2 - rate) / b}
         if self.along == "radial":
             made |= self.shape.derived(own)
@@ -149,7 +149,8 @@ class Truncation:
         B = 2.65 - 4.95 b / (b - a).
         """
         inside = ((own["slope"] * radius + own["level"]).tanh() + 1) / 2
-        return inside if self.inner else 1 - inside
+        left = inside if self.inner else 1 - inside
+        return left.nan_to_num(FAINTEST).clamp(min=FAINTEST)
 
     def radius(self, dx: Tensor, dy: Tensor, own: Numbers, floor: float) -> Tensor:
         """Its own generalised radius of offsets from its centre, pixels."""
