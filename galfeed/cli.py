@@ -126,7 +126,8 @@ def run(file: Path, name: str, folder: Path, asked: Options, clock: Clock) -> in
 
         torch.set_num_threads(1)
     with clock.phase("fit"):
-        task = fit.Task(job, exposure, limits.constraints, limits.flags + exposure.flags, mode)
+        flags = limits.flags + exposure.flags
+        task = fit.Task(job, exposure, limits.constraints, flags, mode, "exact" if asked.exact else "galfit")
         result = _fitted(task, asked)
     if result.status.failed:
         _say(report.failure(result.status.value))

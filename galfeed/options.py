@@ -20,6 +20,7 @@ class Options:
         max_iterations: -imax.
         noskyest, skyped, skyrms: how the sigma image is made where none is given.
         outsig: write sigma.fits.
+        exact: the right numbers where GALFIT's are not.
         help, version: asked for.
         ignored: words that GALFIT ignores too.
     """
@@ -31,6 +32,7 @@ class Options:
     skyped: float | None = None
     skyrms: float | None = None
     outsig: bool = False
+    exact: bool = False
     help: bool = False
     version: bool = False
     ignored: tuple[str, ...] = ()
@@ -57,6 +59,8 @@ def parse(words: list[str]) -> Options:
             found[word[1:]] = True
         elif word in ("-help", "--help"):
             found["help"] = True
+        elif word == "--exact":
+            found["exact"] = True
         elif word == "--version":
             found["version"] = True
         elif word == "-imax":

@@ -53,14 +53,14 @@ MAY_IMPORT = {
     "model.pixels": "model.light profiles model.romberg model.shape",
     "model.exact": "model.pixels",
     "model.spline": "model.psf",
-    "model.render": "model.convolve model.light model.pixels profiles model.psf model.shape",
+    "model.render": "model.convolve model.exact model.light model.pixels profiles model.psf model.shape model.spline",
     "model.scene": "images.exposure job model.light profiles model.psf model.render model.shape model.supported "
     "model.truncation",
     "fit.params": "errors job fit.lm model.scene",
     "model.hygiene": "job profiles",
     "output.marks": "job profiles",
     "fit.attempts": "fit.lm fit.params model.psf result model.scene",
-    "fit.batch": "fit.attempts fit.lm fit.params images.exposure job model.hygiene model.scene model.shape "
+    "fit.batch": "fit.attempts fit.lm fit.params images.exposure job model.hygiene model.light model.scene model.shape "
     "output.marks result",
     "fit": "fit.batch",
     # outputs

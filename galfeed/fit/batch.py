@@ -18,6 +18,7 @@ from galfeed.images.exposure import Exposure
 from galfeed.job import Constraint, Job, Parameter, ParamRef, Tie
 from galfeed.model import scene
 from galfeed.model.hygiene import canonical, clamp_sizes
+from galfeed.model.light import Accuracy
 from galfeed.model.scene import Scene
 from galfeed.model.shape import Derivatives
 from galfeed.output.marks import numerical_problem
@@ -40,6 +41,7 @@ class Task:
         job: the menu.  exposure: its images.  constraints: of its constraint file.
         flags: GALFIT's codes known so far, in its order.
         mode: ``P)`` or the option that overrides it.
+        accuracy: GALFIT's numbers, or exact ones with the usual error bars.
     """
 
     job: Job
@@ -47,6 +49,7 @@ class Task:
     constraints: tuple[Constraint, ...] = ()
     flags: tuple[str, ...] = ()
     mode: int = FIT
+    accuracy: Accuracy = "galfit"
 
 
 def run(
@@ -68,7 +71,7 @@ def run(
     groups: dict[tuple[object, ...], list[int]] = {}
     for index, task in enumerate(tasks):
         forms = tuple(params.form(c) for c in task.constraints)
-        key = (task.mode, forms, task.exposure.data is None, scene.structure(task.job, task.exposure))
+        key = (task.mode, task.accuracy, forms, task.exposure.data is None, scene.structure(task.job, task.exposure))
         groups.setdefault(key, []).append(index)
     results: dict[int, FitResult] = {}
     for members in groups.values():
@@ -101,7 +104,8 @@ class _Batch:
         self.tasks = tasks
         self.jobs = [starting(t.job) for t in tasks]
         exposures = [t.exposure for t in tasks]
-        self.scene: Scene = scene.build(self.jobs, exposures)
+        self.accuracy = tasks[0].accuracy
+        self.scene: Scene = scene.build(self.jobs, exposures, accuracy=self.accuracy)
         self.has_data = exposures[0].data is not None
         if self.has_data:
             self.data = torch.as_tensor(np.stack([e.data for e in exposures if e.data is not None]))
@@ -158,7 +162,7 @@ class _Batch:
 
         def evaluate(use: Parameters, unknowns: Tensor, rows: Tensor) -> Normal:
             values, slopes = use.values(unknowns, rows)
-            normal, *_ = self._normal(values, slopes, use, rows, "galfit" if use is own else "true")
+            normal, *_ = self._normal(values, slopes, use, rows, self._derivatives if use is own else "true")
             possible = (values[:, positive] > 0).all(1)
             return normal._replace(chi2=torch.where(possible, normal.chi2, torch.inf))
 
@@ -213,7 +217,7 @@ class _Batch:
         values = self._values(jobs)
         every = torch.arange(len(jobs))
         slopes = own.value_slopes(values)
-        normal, shown, floor = self._normal(values, slopes, own, every, "galfit")
+        normal, shown, floor = self._normal(values, slopes, own, every, self._derivatives)
         true = normal if self.scene.derivatives_agree else self._normal(values, slopes, own, every, "true")[0]
         free = tuple(self.scene.refs[column] for column in own.free)
         if len(self._shown()) < len(self.scene.components):
@@ -229,7 +233,7 @@ class _Batch:
                 covariance = np.full((len(free), len(free)), np.nan)
                 errors = np.full(len(free), np.nan)
             else:
-                errors = galfit_errors(galfits, chi2nu)
+                errors = (galfit_errors if self.accuracy == "galfit" else usual_errors)(galfits, chi2nu)
             marked: dict[ParamRef, Parameter] = {}
             for ref, error in zip(free, errors, strict=True):
                 marked[ref] = replace(job.parameter(ref), error=float(error))
@@ -248,6 +252,11 @@ class _Batch:
                 )
             )
         return results
+
+    @property
+    def _derivatives(self) -> Derivatives:
+        """Of GALFIT's path and error bars."""
+        return "true" if self.accuracy == "exact" else "galfit"
 
     # --- without a fit ---
 
@@ -356,3 +365,8 @@ def galfit_errors(covariance: np.ndarray, chi2nu: float) -> np.ndarray:
     """
     values, vectors = np.linalg.eigh(covariance)
     return np.sqrt(chi2nu) * np.abs(vectors * np.sqrt(values.clip(min=0))).max(axis=1)
+
+
+def usual_errors(covariance: np.ndarray, chi2nu: float) -> np.ndarray:
+    """Error bars (P,): sqrt(C_ii chi^2/nu)."""
+    return np.sqrt(chi2nu * np.diag(covariance))

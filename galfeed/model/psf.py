@@ -63,12 +63,13 @@ def _half_width(line: Tensor, peak: int, step: int) -> Tensor:
     return last + (arm[last] - half) / (arm[last] - arm[last + 1])
 
 
-def position(x: Tensor, fine: int) -> tuple[Tensor, Tensor]:
+def position(x: Tensor, fine: int, *, single: bool = True) -> tuple[Tensor, Tensor]:
     """Fine pixel (counted from 0 at the image's first) and fraction in [0, 1) of a 1-based coordinate x.  (B,) both.
 
-    GALFIT keeps coordinates in single precision.
+    Args:
+        single: in single precision, in which GALFIT keeps coordinates.
     """
-    place = (x.float() * fine).to(x.dtype) - (fine + 1) / 2
+    place = ((x.float() if single else x) * fine).to(x.dtype) - (fine + 1) / 2
     pixel = place.floor()
     return pixel.long(), place - pixel
 

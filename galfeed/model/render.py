@@ -7,14 +7,14 @@ an oversampled PSF the same happens on the fine grid, which is then summed into 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from galfeed.model import convolve, psf
-from galfeed.model.light import MAGNITUDE_SLOPE, Light, counts
+from galfeed.model import convolve, exact, psf, spline
+from galfeed.model.light import MAGNITUDE_SLOPE, Accuracy, Light, counts
 from galfeed.model.pixels import Source, integrate
 from galfeed.model.psf import Psf
 from galfeed.model.shape import Derivatives
@@ -34,6 +34,7 @@ class Frame:
         box: (width, height) of the convolution box.
         psf: PSFs, or None: no convolution.
         kernel: (B, h, w) charge diffusion kernels, or None.
+        accuracy: whose numbers.
     """
 
     shape: tuple[int, int]
@@ -45,6 +46,7 @@ class Frame:
     box: tuple[int, int]
     psf: Psf | None
     kernel: Tensor | None
+    accuracy: Accuracy = "galfit"
 
     @property
     def fine(self) -> int:
@@ -63,6 +65,18 @@ class Frame:
             **chosen,
             psf=self.psf.take(index) if self.psf else None,
             kernel=None if self.kernel is None else self.kernel[index],
+        )
+
+    def extended(self, margin: int) -> Frame:
+        """Region and box with a margin on each side, without diffusion."""
+        (height, width), (across, along) = self.shape, self.box
+        return replace(
+            self,
+            shape=(height + 2 * margin, width + 2 * margin),
+            x0=self.x0 - margin,
+            y0=self.y0 - margin,
+            box=(across + 2 * margin, along + 2 * margin),
+            kernel=None,
         )
 
     def in_box(self, xc: Tensor, yc: Tensor) -> tuple[Tensor, Tensor]:
@@ -102,13 +116,15 @@ def background(profile: Profile, values: Mapping[str, Tensor], wanted: tuple[str
 def point(values: Mapping[str, Tensor], wanted: tuple[str, ...], frame: Frame, derivatives: Derivatives) -> Tensor:
     """Point source (1 + wanted, B, H, W): the moved PSF times the flux, not renormalised after the shift."""
     assert frame.psf is not None
-    stars, fine = frame.psf, frame.fine
-    height, width = frame.shape
     xc, yc = values["xc"], values["yc"]
+    if frame.kernel is not None:
+        return _diffused(lambda own: point(values, wanted, own, derivatives), xc, yc, frame)
+    stars, fine, in_place = frame.psf, frame.fine, frame.accuracy == "exact"
+    height, width = frame.shape
 
     def move(x: Tensor, y: Tensor) -> tuple[psf.Moved, Tensor, Tensor]:
-        (ix, sx), (iy, sy) = psf.position(x, fine), psf.position(y, fine)
-        moved = psf.move(stars, sx, sy)
+        (ix, sx), (iy, sy) = psf.position(x, fine, single=not in_place), psf.position(y, fine, single=not in_place)
+        moved = spline.move(stars, sx, sy) if in_place else psf.move(stars, sx, sy)
         first_x = ix - moved.x0 - fine * (frame.x0.long() - 1)
         first_y = iy - moved.y0 - fine * (frame.y0.long() - 1)
         return moved, first_x, first_y
@@ -135,14 +151,23 @@ def point(values: Mapping[str, Tensor], wanted: tuple[str, ...], frame: Frame, d
         else:
             step = at(xc.round(), yc + POINT_STEP) - at(xc.round(), yc - POINT_STEP)
             planes.append(light * step / (2 * POINT_STEP))
-    stacked = torch.stack(planes)
-    return stacked if frame.kernel is None else _diffused(stacked, xc, yc, frame)
+    return torch.stack(planes)
 
 
-def _diffused(planes: Tensor, xc: Tensor, yc: Tensor, frame: Frame) -> Tensor:
+def _diffused(draw: Callable[[Frame], Tensor], xc: Tensor, yc: Tensor, frame: Frame) -> Tensor:
+    """What ``draw`` draws, with charge diffusion inside the box; in GALFIT the charge around the box is forgotten."""
     assert frame.kernel is not None
     across, along = frame.in_box(xc, yc)
-    return convolve.diffuse(planes, frame.kernel, along[:, :, None] & across[:, None, :])
+    inside = along[:, :, None] & across[:, None, :]
+    if frame.accuracy == "galfit":
+        return convolve.diffuse(draw(replace(frame, kernel=None)), frame.kernel, inside)
+    margin = max(frame.kernel.shape[-2:])
+    height, width = frame.shape
+    pad = torch.nn.functional.pad(inside, [margin] * 4)
+    around = torch.ones_like(pad)
+    planes = draw(frame.extended(margin))
+    spread = convolve.diffuse(planes, frame.kernel, around)
+    return torch.where(pad, spread, planes)[..., margin : margin + height, margin : margin + width]
 
 
 @dataclass(frozen=True)
@@ -165,11 +190,13 @@ def shaped(drawing: Drawing, frame: Frame) -> Tensor:
     xc, yc = drawing.values["xc"], drawing.values["yc"]
     if frame.psf is None or min(frame.box) <= 0:
         return _unconvolved(drawing, frame)
+    if frame.kernel is not None:
+        return _diffused(lambda own: shaped(drawing, own), xc, yc, frame)
     across, along = frame.in_box(xc, yc)
     planes = _convolved(drawing, frame)
     if not bool(across.all() and along.all()):
         planes = torch.where(along[:, :, None] & across[:, None, :], planes, _unconvolved(drawing, frame))
-    return planes if frame.kernel is None else _diffused(planes, xc, yc, frame)
+    return planes
 
 
 def _unconvolved(drawing: Drawing, frame: Frame) -> Tensor:
@@ -180,11 +207,17 @@ def _unconvolved(drawing: Drawing, frame: Frame) -> Tensor:
 
 
 def _convolved(drawing: Drawing, frame: Frame) -> Tensor:
-    """The image inside the box; what it holds outside is not meant to be used."""
+    """The image inside the box; what it holds outside is not meant to be used.
+
+    GALFIT draws the object on a pixel and moves the PSF; the exact image has the object where it is.
+    """
     assert frame.psf is not None
     fine, values, centres = frame.fine, drawing.values, drawing.light.centres
-    (ix, sx), (iy, sy) = psf.position(values["xc"], fine), psf.position(values["yc"], fine)
-    moved = psf.move(frame.psf, sx, sy)
+    in_place = frame.accuracy == "exact"
+    (ix, sx), (iy, sy) = (psf.position(values[axis], fine, single=not in_place) for axis in ("xc", "yc"))
+    nowhere = torch.zeros_like(sx)
+    moved = psf.move(frame.psf, nowhere, nowhere) if in_place else psf.move(frame.psf, sx, sy)
+    placed = {"xc": sx / fine, "yc": sy / fine} if in_place else {"xc": nowhere, "yc": nowhere}
     reach_y, reach_x = reach = convolve.margin(moved.image.shape)
     window = (min(frame.box[1], frame.shape[0]), min(frame.box[0], frame.shape[1]))
     start_x = _window_start(values["xc"], frame.x0, frame.box[0], frame.shape[1])
@@ -197,12 +230,16 @@ def _convolved(drawing: Drawing, frame: Frame) -> Tensor:
 
     # The true derivatives by x and y are those of the moved PSF, as the object stays on its pixel; the centres of
     # truncations, which keep their distance from it, move the other way.
-    moves = tuple(w for w in drawing.wanted if w in ("xc", "yc")) if drawing.light.derivatives == "true" else ()
+    moves = (
+        tuple(w for w in drawing.wanted if w in ("xc", "yc"))
+        if drawing.light.derivatives == "true" and not in_place
+        else ()
+    )
     against = tuple(name for name, axis in centres.items() if axis in moves and name not in drawing.wanted)
-    relative = {name: values[name] - values[axis] for name, axis in centres.items()}
+    relative = {name: values[name] - values[axis] + placed[axis] for name, axis in centres.items()}
     centred = replace(
         drawing,
-        values={**values, "xc": torch.zeros_like(sx), "yc": torch.zeros_like(sy), **relative},
+        values={**values, **placed, **relative},
         wanted=tuple(w for w in drawing.wanted if w not in moves) + against,
     )
     x = offsets(start_x, frame.x0, window[1], reach_x, ix)
@@ -259,7 +296,7 @@ def _drawn(drawing: Drawing, frame: Frame, x: Tensor, y: Tensor, fine: int) -> T
     numbers = {name: number for name, number in numbers.items() if name not in ("mag", "mu")}
     moving = tuple(name for name, number in numbers.items() if number.requires_grad)
     source = Source(light, {name: number.detach() for name, number in numbers.items()}, moving, fine)
-    planes = integrate(source, x, y)
+    planes = (exact.integrate if frame.accuracy == "exact" else integrate)(source, x, y)
     chain = planes.new_zeros(len(factor), 1 + len(wanted), 1 + len(moving))  # of planes by numbers, to planes by wanted
     chain[:, 0, 0] = factor.detach()
     for column, number in enumerate((factor, *(numbers[name] for name in moving))):

@@ -13,7 +13,7 @@ from torch import Tensor
 from galfeed.images.exposure import Exposure
 from galfeed.job import Component, Job, ParamRef, ParamSpec
 from galfeed.model import psf, render, shape, supported, truncation
-from galfeed.model.light import Light
+from galfeed.model.light import Accuracy, Light
 from galfeed.model.render import Drawing, Frame
 from galfeed.model.shape import Derivatives, Shape
 from galfeed.model.truncation import Truncation
@@ -67,8 +67,10 @@ class Scene:
     @property
     def derivatives_agree(self) -> bool:
         """Whether GALFIT's way to differentiate is the true one for this scene."""
-        return self.frame.psf is None and not any(
-            c.profile.held or (c.light and c.light.shape.rotation) for c in self.components
+        return (
+            self.frame.accuracy == "exact"
+            or self.frame.psf is None
+            and not any(c.profile.held or (c.light and c.light.shape.rotation) for c in self.components)
         )
 
     def render(
@@ -118,7 +120,8 @@ def _render(
     if profile.kind == "point":
         return render.point(values, wanted, frame, derivatives)
     assert component.light is not None
-    return render.shaped(Drawing(replace(component.light, derivatives=derivatives), values, wanted), frame)
+    light = replace(component.light, derivatives=derivatives, accuracy=frame.accuracy)
+    return render.shaped(Drawing(light, values, wanted), frame)
 
 
 def structure(job: Job, exposure: Exposure) -> tuple[object, ...]:
@@ -166,8 +169,16 @@ def _component(
     return SceneComponent(component.number, profile, light, own, skip)
 
 
-def build(jobs: Sequence[Job], exposures: Sequence[Exposure], dtype: torch.dtype = torch.float64) -> Scene:
+def build(
+    jobs: Sequence[Job],
+    exposures: Sequence[Exposure],
+    dtype: torch.dtype = torch.float64,
+    accuracy: Accuracy = "galfit",
+) -> Scene:
     """Make the scene of jobs that have the same :func:`structure`.
+
+    Args:
+        accuracy: GALFIT's numbers or exact ones.
 
     Raises:
         UnsupportedError: a component or hidden parameter that cannot be modelled yet, named with its line.
@@ -187,10 +198,10 @@ def build(jobs: Sequence[Job], exposures: Sequence[Exposure], dtype: torch.dtype
         _component(component, first, columns, specs) for component in first.components if not component.is_truncation
     ]
     start = torch.tensor([[job.parameter(ref).value for ref in refs] for job in jobs], dtype=dtype)
-    return Scene(tuple(components), tuple(refs), tuple(specs), start, _frame(jobs, exposures, dtype))
+    return Scene(tuple(components), tuple(refs), tuple(specs), start, _frame(jobs, exposures, dtype, accuracy))
 
 
-def _frame(jobs: Sequence[Job], exposures: Sequence[Exposure], dtype: torch.dtype) -> Frame:
+def _frame(jobs: Sequence[Job], exposures: Sequence[Exposure], dtype: torch.dtype, accuracy: Accuracy) -> Frame:
     x1, x2, y1, y2 = exposures[0].region
     control = jobs[0].control
 
@@ -212,4 +223,5 @@ def _frame(jobs: Sequence[Job], exposures: Sequence[Exposure], dtype: torch.dtyp
         box=control.conv_box,
         psf=None if stars is None else psf.prepare(stars, control.psf_fine),
         kernel=stack([e.kernel for e in exposures]),
+        accuracy=accuracy,
     )

@@ -62,6 +62,10 @@ DESCRIPTION
     -o2,        Make the image block and exit.
     -o3,        Make one image a component (subcomps.fits) and exit.
 
+    --exact,    Exact pixel integrals, kappa(n) and PSF shifts, the flux of boxy
+                components with Fourier modes, and the usual error bars, where
+                GALFIT's numbers are known to be off.
+
     -outsig,    Write the sigma image that was used into `sigma.fits'.
     -help,      Print this text.
     --version,  Print the version.
