@@ -17,7 +17,7 @@ from galfeed.fit.params import Parameters
 from galfeed.images.exposure import Exposure
 from galfeed.job import Constraint, Job, Parameter, ParamRef, Tie
 from galfeed.model import scene
-from galfeed.model.hygiene import canonical, clamp_sizes
+from galfeed.model.hygiene import canonical, clamp_sizes, with_near_phases
 from galfeed.model.light import Accuracy
 from galfeed.model.scene import Scene
 from galfeed.model.shape import Derivatives
@@ -87,7 +87,7 @@ def _follower(report: Callable[[int, Iteration], None], members: list[int]) -> C
 
 def starting(job: Job, constraints: Sequence[Constraint] = ()) -> Job:
     """The job in the numbers that the fit starts from, GALFIT's canonical form; what follows another is marked tied."""
-    start = clamp_sizes(canonical(job))
+    start = with_near_phases(clamp_sizes(canonical(job)))
     changes = {}
     for tie in constraints:
         for number in tie.components[1:] if isinstance(tie, Tie) else ():
@@ -97,12 +97,16 @@ def starting(job: Job, constraints: Sequence[Constraint] = ()) -> Job:
     return start.updated(changes)
 
 
+def _final(job: Job) -> Job:
+    return with_near_phases(canonical(job))
+
+
 class _Batch:
     """Tasks of one structure with their tensors: data and weight (B, H, W), good pixels (B,)."""
 
     def __init__(self, tasks: Sequence[Task]) -> None:
         self.tasks = tasks
-        self.jobs = [starting(t.job) for t in tasks]
+        self.jobs = [starting(t.job) if t.mode == FIT else clamp_sizes(canonical(t.job)) for t in tasks]
         exposures = [t.exposure for t in tasks]
         self.accuracy = tasks[0].accuracy
         self.scene: Scene = scene.build(self.jobs, exposures, accuracy=self.accuracy)
@@ -173,7 +177,7 @@ class _Batch:
             values, _ = use.values(step.unknowns, chosen)
             for i, row in enumerate(chosen.tolist()):
                 told[row] += 1
-                job = canonical(self._job(row, values[i], own))
+                job = _final(self._job(row, values[i], own))
                 chi2 = float(step.chi2[i])
                 change = float(step.change[i]) if told[row] > 1 else (chi2 - BEFORE_THE_FIRST) / chi2
                 report(row, Iteration(told[row], chi2 / int(scale[row]), change, float(step.damping[i]), job))
@@ -202,7 +206,7 @@ class _Batch:
 
         solution, attempts = fit_attempts(minimise, own, sturdy, self.scene, TOLERANCE / scale)
         values, _ = own.values(solution.unknowns, every)
-        jobs = [canonical(self._job(row, values[row], own)) for row in range(len(self.jobs))]
+        jobs = [_final(self._job(row, values[row], own)) for row in range(len(self.jobs))]
         return self._finished(own, jobs, ndof, solution, attempts)
 
     def _finished(

@@ -15,33 +15,35 @@ def canonical(job: Job) -> Job:
     """The same model in canonical numbers.
 
     An axis ratio above 1 is inverted, with the size multiplied by it and the angle turned by a quarter; one below
-    0.01 is set to 0.01.  The phase of Fourier mode m comes within 180 / m degrees of 0.  Fixed numbers too: GALFIT
-    does so before the first iteration.
+    0.01 is set to 0.01.  Position angles come within 90 degrees of 0, of components with Fourier modes, which have a
+    front and a back, within 180.  Fixed numbers too: GALFIT does so before the first iteration.
     """
     return replace(job, components=tuple(_canonical(c) for c in job.components))
 
 
+def with_near_phases(job: Job) -> Job:
+    """The phase of each Fourier mode m within 180 / m degrees of 0, as GALFIT has it in a fit."""
+
+    def phases(component: Component) -> dict[str, Parameter]:
+        modes = component.fourier
+        return {f"f{m.n}p": replace(m.phase, value=wrapped(m.phase.value, 180 / m.n)) for m in modes}
+
+    return replace(job, components=tuple(c.updated(phases(c)) for c in job.components))
+
+
 def _canonical(component: Component) -> Component:
-    return _ellipse(component).updated(
-        {
-            f"f{mode.n}p": replace(mode.phase, value=wrapped(mode.phase.value, 180 / mode.n))
-            for mode in component.fourier
-        }
-    )
-
-
-def _ellipse(component: Component) -> Component:
     profile = PROFILES.get(component.kind)
     if profile is None or profile.spec("10") is None:
         return component
+    half = 180.0 if component.fourier else 90.0
     angle = component.parameter("10")
-    changes = {"10": replace(angle, value=wrapped(angle.value))}
+    changes = {"10": replace(angle, value=wrapped(angle.value, half))}
     if profile.spec("9") is not None:
         size, q = component.parameter("4"), component.parameter("9")
         if q.value > 1:
             changes["4"] = replace(size, value=size.value * q.value)
             changes["9"] = replace(q, value=1 / q.value)
-            changes["10"] = replace(angle, value=wrapped(angle.value - 90))
+            changes["10"] = replace(angle, value=wrapped(angle.value + 90, half))
         elif q.value <= SMALLEST_Q:
             changes["9"] = replace(q, value=SMALLEST_Q)
     return component.updated(changes)
