@@ -69,12 +69,14 @@ class Light:
 
     def derived(self, values: Numbers) -> dict[str, Tensor]:
         """Numbers (B,) made of the parameters (B,), such as kappa(n) or the sine of the position angle."""
+        profile, make = self.profile, self.profile.derived
         made: dict[str, Tensor] = {}
-        make = self.profile.exact if self.accuracy == "exact" and self.profile.exact else self.profile.derived
+        if self.accuracy == "exact" and profile.exact:
+            make = profile.exact
+        elif self.derivatives == "galfit" and profile.galfit:
+            make = profile.galfit
         if make is not None:
-            given = _taken(make, values)
-            held = self.profile.held if self.derivatives == "galfit" else ()
-            made |= make(**{n: v.detach() if n in held else v for n, v in given.items()})
+            made |= make(**_taken(make, values))
         made |= self.shape.derived(values, self.derivatives)
         for truncation in self.truncations:
             made |= truncation.derived(values)
@@ -91,7 +93,8 @@ class Light:
         else:
             major, across = shape.axes(*shape.unwound(*disc, p), p)
             if shape.bending:
-                across = shape.bent(major, across, p[self.profile.scale], p)
+                bent = shape.bent if self.derivatives == "true" else shape.bent_by_galfit
+                across = bent(major, across, p[self.profile.scale], p)
             place = (shape.radius(major, across, p, self._floor),)
         left: Tensor | None = None
         for truncation in self.truncations:

@@ -28,6 +28,7 @@ EDGE_INNER = 5  # ... this nearer, ...
 THIN, THIN_COUNT = 1.0, 20.0  # ... and int(20 / d) in the core of one with a scale height up to 1
 
 GAUSS = 12  # nodes an axis, in place of GALFIT's 200
+SMALLEST_FOR_GAUSS, SMALLEST_FOR_GRID = 0.5, 1.0  # pixels along the minor axis
 SMOOTH_MODES = 6  # highest Fourier mode that they are enough for
 
 CUSP_STEP = 0.005  # pixels
@@ -189,17 +190,17 @@ def grid_size(source: Source, place: Place, single: Place) -> Tensor:
 def _as_accurate(source: Source, size: Tensor, radius: Tensor) -> Tensor:
     """Fewer samples where GALFIT takes so many that it has the integral: the same within 1e-5 of the peak.
 
-    For sizes above a pixel.  At the centre a grid, as it does not move with the component; around it Gauss-Legendre
+    Not for the smallest sizes.  At the centre a grid, as it does not move with the component; around it Gauss-Legendre
     nodes where these see no kink.
     """
     light, rule, values = source.light, source.light.profile.sampling, source.values
-    q = values["q"]
-    large = (values[rule.core_size] * q >= 1)[:, None, None]
-    size = torch.where(large, size.clamp(max=MAX_CORE), size)
+    q = values["q"][:, None, None]
+    extent = values[rule.core_size][:, None, None] * q
+    size = torch.where(extent >= SMALLEST_FOR_GRID, size.clamp(max=MAX_CORE), size)
     if light.shape.c0 or max(light.shape.fourier, default=0) > SMOOTH_MODES:
         return size
     ring = (radius > source.fine) & (radius <= rule.inner_radius * source.fine)
-    return torch.where(large & (q >= rule.gauss_from)[:, None, None] & ring, -GAUSS, size)
+    return torch.where((extent >= SMALLEST_FOR_GAUSS) & (q >= rule.gauss_from) & ring, -GAUSS, size)
 
 
 def _core(profile: Profile, values: dict[str, Tensor], fine: int) -> Tensor:

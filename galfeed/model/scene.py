@@ -67,11 +67,11 @@ class Scene:
     @property
     def derivatives_agree(self) -> bool:
         """Whether GALFIT's way to differentiate is the true one for this scene."""
-        return (
-            self.frame.accuracy == "exact"
-            or self.frame.psf is None
-            and not any(c.profile.held or (c.light and c.light.shape.rotation) for c in self.components)
-        )
+        if self.frame.accuracy == "exact":
+            return True
+        lights = [c.light for c in self.components if c.light]
+        own_way = any(light.profile.galfit or light.shape.rotation or light.shape.bending for light in lights)
+        return self.frame.psf is None and not own_way
 
     def render(
         self,

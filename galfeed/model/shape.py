@@ -217,6 +217,18 @@ class Shape:
             across = across + p[f"b{m}"] * (major / scale) ** m
         return across
 
+    def bent_by_galfit(self, major: Tensor, across: Tensor, scale: Tensor, p: Numbers) -> Tensor:
+        """The same value, made to have GALFIT's derivatives (probed).
+
+        GALFIT does not differentiate the scale, and takes 1 + b' times the derivative by x, b' the slope of the bend.
+        """
+        unit = scale.detach()
+        slope = across.new_zeros(())
+        for m in self.bending:
+            slope = slope + p[f"b{m}"] * m / unit * (major / unit) ** (m - 1)
+        by_x = (-slope * (p["cos_pa"] + slope * p["sin_pa"])).detach()
+        return self.bent(major, across, unit, p) + by_x * (p["xc"] - p["xc"].detach())
+
     def radius(self, major: Tensor, across: Tensor, p: Numbers, floor: float = 0.0) -> Tensor:
         """Generalised radius in pixels along the major axis.
 

@@ -106,7 +106,7 @@ class Profile:
         sampling: GALFIT's sub-pixel rule.
         cusp: the sub-sample nearest the centre is replaced by the mean over its area (sersic and devauc).
         blanks: lines of the menu that the function does not use, by key, where they differ from ``Blank()``.
-        held: parameters whose effect on ``derived`` GALFIT leaves out of its error bars.
+        galfit: the values of ``derived`` made to have the derivatives that GALFIT's fits and error bars come from.
     """
 
     name: str
@@ -123,7 +123,7 @@ class Profile:
     sampling: Sampling = Sampling()
     cusp: bool = False
     blanks: Mapping[str, Blank] = field(default_factory=dict)
-    held: tuple[str, ...] = ()
+    galfit: Callable[..., dict[str, Any]] | None = None
 
     def meaning(self, component: Component) -> int:
         """The variant that decides what ``3)`` is: the digit of the name, else what a truncation makes of it."""

@@ -30,18 +30,29 @@ TINY = 1e-300  # keeps the logarithm finite at the edge
 
 
 def derived(rc: Tensor, rt: Tensor, alpha: Tensor) -> dict[str, Tensor]:
-    """What is subtracted, so that the light ends at rt."""
-    return {"floor": (-((rt / rc) ** 2).log1p() / alpha).exp()}
+    """T, which is subtracted so that the light ends at rt, and the central value that it leaves."""
+    floor = _floor(rc, rt, alpha)
+    return {"floor": floor, "peak": 1 - floor}
 
 
-def intensity(r: Tensor, rc: Tensor, rt: Tensor, alpha: Tensor, floor: Tensor) -> Tensor:
+def galfit(rc: Tensor, rt: Tensor, alpha: Tensor) -> dict[str, Tensor]:
+    """GALFIT has the sign wrong where it differentiates (1 - T)^(-alpha) by rt (probed)."""
+    floor, by_rt = _floor(rc, rt.detach(), alpha), _floor(rc.detach(), rt, alpha.detach())
+    return {"floor": _floor(rc, rt, alpha), "peak": 1 - floor + (by_rt - by_rt.detach())}
+
+
+def _floor(rc: Tensor, rt: Tensor, alpha: Tensor) -> Tensor:
+    return (-((rt / rc) ** 2).log1p() / alpha).exp()
+
+
+def intensity(r: Tensor, rc: Tensor, rt: Tensor, alpha: Tensor, floor: Tensor, peak: Tensor) -> Tensor:
     """f(r), 1 at the centre.
 
     Args:
         r, rc, rt: radius, core radius and truncation radius, pixels.
-        alpha: power.  floor: (1 + (rt/rc)^2)^(-1/alpha).
+        alpha: power.  floor: T.  peak: 1 - T.
     """
-    height = ((-((r / rc) ** 2).log1p() / alpha).exp() - floor) / (1 - floor)
+    height = ((-((r / rc) ** 2).log1p() / alpha).exp() - floor) / peak
     return (alpha * height.clamp(min=TINY).log()).exp().where((r < rt) & (height > 0), 0.0)
 
 
@@ -60,6 +71,7 @@ PROFILE = Profile(
     surface={1: CENTRAL, 2: replace(NO_CARD, menu="  Surface brightness at Rc  [mag/arcsec^2]"), 3: AT_BREAK},
     intensity=intensity,
     derived=derived,
+    galfit=galfit,
     anchors={0: "", 1: "", 2: "rc", 3: BREAK},
     scale="rc",
     edge="rt",

@@ -32,6 +32,11 @@ def derived(fwhm: Tensor, n: Tensor) -> dict[str, Tensor]:
     return {"rd": fwhm / (2 * ((math.log(2) / n).expm1()).sqrt())}
 
 
+def galfit(fwhm: Tensor, n: Tensor) -> dict[str, Tensor]:
+    """GALFIT differentiates by n at constant rd (probed)."""
+    return derived(fwhm, n.detach())
+
+
 def intensity(r: Tensor, fwhm: Tensor, n: Tensor, rd: Tensor) -> Tensor:
     """f(r), 1 at the centre.  Args: r, fwhm, rd in pixels; n: power-law index."""
     return (-n * ((r / rd) ** 2).log1p()).exp()
@@ -62,7 +67,7 @@ PROFILE = Profile(
     derived=derived,
     total=total,
     anchors={1: "", 2: "", 3: BREAK},
-    held=("n",),  # probed: the error bars of a moffat come from derivatives by n at constant rd
+    galfit=galfit,
     scale="rd",
     sampling=Sampling(
         inner=200, inner_radius=3.0, core_size="rd", core_count=400.0, largest_core_size=1.0, accurate=True
