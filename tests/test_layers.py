@@ -61,7 +61,7 @@ MAY_IMPORT = {
     "output.marks": "job profiles",
     "fit.attempts": "fit.lm fit.params model.psf result model.scene",
     "fit.batch": "fit.attempts fit.lm fit.params images.exposure job model.hygiene model.light model.scene model.shape "
-    "output.marks result",
+    "model.supported output.marks result",
     "fit": "fit.batch",
     # outputs
     "output": "",

@@ -16,7 +16,7 @@ from galfeed.fit.lm import Normal
 from galfeed.fit.params import Parameters
 from galfeed.images.exposure import Exposure
 from galfeed.job import Constraint, Job, Parameter, ParamRef, Tie
-from galfeed.model import scene
+from galfeed.model import scene, supported
 from galfeed.model.hygiene import canonical, clamp_sizes, with_near_phases
 from galfeed.model.light import Accuracy
 from galfeed.model.scene import Scene
@@ -108,6 +108,9 @@ class _Batch:
         self.tasks = tasks
         self.jobs = [starting(t.job) if t.mode == FIT else clamp_sizes(canonical(t.job)) for t in tasks]
         exposures = [t.exposure for t in tasks]
+        if tasks[0].mode == FIT and exposures[0].psf is None:
+            for job in self.jobs:
+                supported.check_stars(job, fitted=True)
         self.accuracy = tasks[0].accuracy
         self.scene: Scene = scene.build(self.jobs, exposures, accuracy=self.accuracy)
         self.has_data = exposures[0].data is not None

@@ -114,9 +114,13 @@ def background(profile: Profile, values: Mapping[str, Tensor], wanted: tuple[str
 
 
 def point(values: Mapping[str, Tensor], wanted: tuple[str, ...], frame: Frame, derivatives: Derivatives) -> Tensor:
-    """Point source (1 + wanted, B, H, W): the moved PSF times the flux, not renormalised after the shift."""
-    assert frame.psf is not None
+    """Point source (1 + wanted, B, H, W): the moved PSF times the flux, not renormalised after the shift.
+
+    Without a PSF nothing.
+    """
     xc, yc = values["xc"], values["yc"]
+    if frame.psf is None:
+        return xc.new_zeros(1 + len(wanted), len(xc), *frame.shape)
     if frame.kernel is not None:
         return _diffused(lambda own: point(values, wanted, own, derivatives), xc, yc, frame)
     stars, fine, in_place = frame.psf, frame.fine, frame.accuracy == "exact"

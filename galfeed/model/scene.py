@@ -184,7 +184,7 @@ def build(
         UnsupportedError: a component or hidden parameter that cannot be modelled yet, named with its line.
     """
     for job in jobs:
-        supported.check(job, exposures[0].psf is not None)
+        supported.check(job)
     first = jobs[0]
     refs: list[ParamRef] = []
     specs: list[ParamSpec] = []

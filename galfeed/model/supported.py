@@ -1,4 +1,4 @@
-"""Which valid menus can be modelled; free of torch, so that a refusal comes at once."""
+"""Which valid menus mean nothing; free of torch, so that a refusal comes at once."""
 
 from __future__ import annotations
 
@@ -7,24 +7,28 @@ from galfeed.job import Job
 from galfeed.profiles import BREAK, PROFILES
 
 
-def check(job: Job, has_psf: bool) -> None:
-    """Refuse what is valid GALFIT but cannot be modelled yet, by name and line.
-
-    Args:
-        has_psf: a PSF image was read.
+def check(job: Job) -> None:
+    """Refuse what is valid GALFIT but means nothing, by line.
 
     Raises:
-        UnsupportedError: names file, line and what it is.
-        FeedmeError: a point source without a PSF.
+        FeedmeError: a surface brightness at the break radius of no truncation.
     """
     for component in job.components:
-        if component.is_truncation:
+        if component.is_truncation or component.inner or component.outer:
             continue
         profile = PROFILES[component.kind]
-        if component.kind == "psf" and not has_psf:
-            raise FeedmeError(job.path, component.line, "a psf component needs a PSF image, expected one at D)")
-        cut = bool(component.inner or component.outer)
-        needs_cut = profile.anchors.get(component.variant) == BREAK or component.word.startswith("edgedisk2")
-        if needs_cut and not cut:
-            text = f"'{component.word}' means the brightness at the break radius, expected a truncation Ti) or To)"
+        if profile.anchors.get(component.variant) == BREAK or (profile.kind == "edge" and component.variant == 2):
+            text = f"'{component.word}' means a brightness that depends on a truncation, expected Ti) or To)"
             raise FeedmeError(job.path, component.line, text)
+
+
+def check_stars(job: Job, *, fitted: bool) -> tuple[str, ...]:
+    """What to say of point sources where there is no PSF image: nothing is drawn of them.
+
+    Raises:
+        FeedmeError: they are to be fitted.
+    """
+    stars = [component for component in job.components if component.kind == "psf"]
+    if stars and fitted:
+        raise FeedmeError(job.path, stars[0].line, "a psf component needs a PSF image, expected one at D)")
+    return tuple(f"{job.path}:{star.line}: no PSF image, so nothing is drawn of this psf component" for star in stars)
