@@ -138,6 +138,11 @@ def run(file: Path, name: str, folder: Path, asked: Options, clock: Clock) -> in
         _warn(f"{name}: the fit was started {result.attempts} times; the best result is kept")
     if result.status is Status.STALLED:
         _warn(f"{name}: {result.status.value}; do not trust this fit")
+    if not asked.exact:
+        with clock.phase("doubts"):
+            doubt = fit.doubts(result.job, exposure)
+        if doubt:
+            _warn(doubt)
     with clock.phase("writing"):
         _write(result, task, folder, asked)
     if result.status is Status.NOTHING_FREE:

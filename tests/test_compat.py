@@ -111,7 +111,8 @@ def test_there_are_cases_of_each_kind():
 @pytest.mark.parametrize("case", of_kind("fit", "model"))
 def test_succeeds(runs, case):
     result = runs(case)
-    assert (result.code, result.stderr) == (0, "")
+    said = [line for line in result.stderr.splitlines() if not line.endswith("--exact gives the right image")]
+    assert (result.code, said) == (0, [])
 
 
 @pytest.mark.parametrize("case", of_kind("fit", "model"))

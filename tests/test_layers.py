@@ -62,7 +62,8 @@ MAY_IMPORT = {
     "fit.attempts": "fit.lm fit.params model.psf result model.scene",
     "fit.batch": "fit.attempts fit.lm fit.params images.exposure job model.hygiene model.light model.scene model.shape "
     "model.supported output.marks result",
-    "fit": "fit.batch",
+    "fit.doubts": "images.exposure job model.psf model.render model.scene",
+    "fit": "fit.batch fit.doubts",
     # outputs
     "output": "",
     "output.fitscard": "",
@@ -80,7 +81,7 @@ MAY_IMPORT = {
 LIBRARIES = {
     "astropy": {"images.fitsfile"},
     "lark": {"feedme.grammars", "feedme.reader", "feedme.constraints"},
-    "torch": {f"fit.{m}" for m in ("attempts", "batch", "lm", "params")}
+    "torch": {f"fit.{m}" for m in ("attempts", "batch", "doubts", "lm", "params")}
     | {f"model.{m}" for m in ("convolve", "exact", "light", "pixels", "psf", "render", "scene", "spline")}
     | {"cli", "profiles"},  # profiles: inside a function
 }
