@@ -2,9 +2,9 @@
 
     python benchmarks/spiral.py [--galfit PATH] [--repeat 7] [--rows 12]
 
-A bulge, a disk cut inside, a bar with C0, two arms with rotation and Fourier modes, a ring cut on both sides, and a sky;
-with a PSF of 41x41.  galfeed's figure is one evaluation of the model with all partial images; GALFIT's is the difference of
-runs of 6 and of 2 iterations, divided by 4.  The two alternate; medians, in seconds, and torch's profile.
+A bulge, a disk cut inside, a bar with C0, two arms with rotation and Fourier modes, a ring cut on both sides, and a
+sky; with a PSF of 41x41.  galfeed's figure is one evaluation of the model with all partial images; GALFIT's is the
+difference of runs of 6 and of 2 iterations, divided by 4.  The two alternate; medians, in seconds, and torch's profile.
 """
 
 from __future__ import annotations

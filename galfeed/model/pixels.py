@@ -31,7 +31,6 @@ GAUSS = 12  # nodes an axis, in place of GALFIT's 200
 SMALLEST_FOR_GAUSS, SMALLEST_FOR_GRID = 0.5, 1.0  # pixels along the minor axis
 SMOOTH_MODES = 6  # highest Fourier mode that they are enough for
 
-CUSP_STEP = 0.005  # pixels
 OFF_AXIS = 1e-7  # pixels; GALFIT's number for no offset at all (probed); it decides on which side of a limit r falls
 
 Select = Callable[[Tensor], Tensor]
@@ -245,28 +244,22 @@ def _replace_cusp(
     """Where r < 1 / (2N), put the mean over the centred ellipse that has the area of one sub-cell; in place.
 
     mean = 2 / R^2 int_0^R f(r) r dr with R = 1 / (N sqrt(pi q)), by GALFIT's quadrature, times what truncations leave
-    at the sub-sample.  It does not depend on the position; GALFIT's derivatives by x and y there are central
-    differences of the intensity itself (probed).
+    at the sub-sample.  GALFIT's derivatives there are those of the sample itself, scaled to the mean (probed).
     """
-    light, wanted = source.light, source.wanted
+    light = source.light
     central = torch.nonzero(radius < 0.5 / count)[:, 0]
     if len(central) == 0:
         return
     nodes, weights = (radius.new_tensor(numbers) for numbers in romberg.nodes())
     x, y, owner, count = point[0][central], point[1][central], owner[central], count[central]
-    p, leaves = source.spread(lambda v: v[owner])
+    p, leaves = source.spread(lambda v: v[owner], partials=light.derivatives == "true")
     with torch.set_grad_enabled(bool(leaves)):
         columns = {name: number[:, None] for name, number in p.items()}
         reach = 1 / (count[:, None] * (torch.pi * columns["q"]).sqrt())
         mean = (2 * weights * nodes * light.intensity((reach * nodes,), columns)).sum(1)
         _, left = light.geometry(x, y, p) if light.truncations else (None, None)
         mean = mean if left is None else mean * left
-    samples[:, central] = torch.stack([mean.detach(), *_partials(mean, leaves)])
-    if light.derivatives == "galfit":
-        for name, dx, dy in (("xc", CUSP_STEP, 0.0), ("yc", 0.0, CUSP_STEP)):
-            if name in wanted:
-                ahead, behind = (
-                    source.evaluate(x - side * dx, y - side * dy, lambda v: v[owner], partials=False)[0][0]
-                    for side in (1, -1)
-                )
-                samples[1 + wanted.index(name), central] = (ahead - behind) / (2 * CUSP_STEP)
+    if light.derivatives == "true":
+        samples[:, central] = torch.stack([mean.detach(), *_partials(mean, leaves)])
+    else:
+        samples[:, central] *= mean / samples[0, central]

@@ -70,7 +70,10 @@ class Scene:
         if self.frame.accuracy == "exact":
             return True
         lights = [c.light for c in self.components if c.light]
-        own_way = any(light.profile.galfit or light.shape.rotation or light.shape.bending for light in lights)
+        own_way = any(
+            light.profile.cusp or light.profile.galfit or light.shape.rotation or light.shape.bending
+            for light in lights
+        )
         return self.frame.psf is None and not own_way
 
     def render(
