@@ -16,8 +16,8 @@ PAGE = Path(__file__).with_name("functions.md")
 HEAD = """\
 # Functions and parameters
 
-Made by `python docs/make_functions.py` from the tables that the parser and the writers use; `tests/test_docs.py` asks for
-it to be up to date. The key is that of the menu, the word that of the FITS header, after `n_`.
+Made by `python docs/make_functions.py` from the tables that the parser and the writers use; `tests/test_docs.py` asks
+for it to be up to date. The key is that of the menu, the word that of the FITS header, after `n_`.
 
 """
 TABLE = "| key | word | unit | what it is |\n|---|---|---|---|\n"
@@ -74,6 +74,8 @@ def _variants(profile: Profile) -> str:
     """Where a surface brightness is meant, by digit."""
     if not profile.anchors:
         return ""
+    if profile.kind == "edge":
+        return "\n`3)` is the central surface brightness; with a digit 2 or 3 a truncation says where it is meant.\n"
     places = {"": "the centre", BREAK: "the break radius of the truncation"}
     named = {spec.name: f"`{spec.key})`" for spec in profile.params} | {"sigma": "sigma"}
     where = [

@@ -6,8 +6,10 @@ import re
 import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from simulate import component, image, job, star, truncation
 
 from galfeed.cli import main
 from galfeed.profiles import PROFILES
@@ -43,14 +45,29 @@ def test_the_two_commands_are_one_line_each():
     assert [c.split("&&")[-1].split("/")[-1] for c in commands] == ["galfeed galfit.feedme", "pytest"]
 
 
-def test_the_example_profile_is_one():
-    """The profile that CONTRIBUTING adds is up to date with the record that it fills in."""
+@pytest.fixture
+def profile():
+    """The profile that CONTRIBUTING adds."""
     names: dict[str, object] = {}
     exec(re.search(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)[1], names)
-    profile = names["PROFILE"]
+    return names["PROFILE"]
+
+
+def test_the_example_profile_is_one(profile):
     r = torch.linspace(0, 2000, 2_000_001, dtype=torch.float64)
     light = profile.intensity(r, a=torch.tensor(2.0))
     assert light[0] == 1
     assert torch.trapezoid(2 * torch.pi * r * light, r) == pytest.approx(
         float(profile.total(torch.tensor(2.0))), rel=1e-4
     )
+
+
+def test_the_example_profile_has_every_shape(profile, monkeypatch):
+    monkeypatch.setitem(PROFILES, "plummer", profile)
+    hidden = {"bending": (2,), "fourier": (1,), "rotation": "log"}
+    bare, cut = (component(1, "plummer", c0=True, hidden=hidden, inner=inner, mu=19.0) for inner in ((), (2,)))
+    assert np.isfinite(image(job(bare), psf=star())).all()
+    made = image(job(component(1, "plummer", inner=(2,), mu=19.0, q=1.0, xc=17.0, yc=16.0), truncation(2, "radial")))
+    level = 10 ** (-0.4 * (19.0 - 25.0)) * 0.25 * 0.982  # counts in a pixel of 0.5 x 0.5 arcsec, at the break radius
+    assert made[15, 16 + 8] == pytest.approx(level, rel=0.1)
+    assert np.isfinite(image(job(cut, truncation(2, "radial")))).all()

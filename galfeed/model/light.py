@@ -94,7 +94,7 @@ class Light:
             major, across = shape.axes(*shape.unwound(*disc, p), p)
             if shape.bending:
                 bent = shape.bent if self.derivatives == "true" else shape.bent_by_galfit
-                across = bent(major, across, p[self.profile.scale], p)
+                across = bent(major, across, p[self.profile.bending_scale], p)
             place = (shape.radius(major, across, p, self._floor),)
         left: Tensor | None = None
         for truncation in self.truncations:
@@ -152,7 +152,7 @@ class Light:
 
     def _anchor(self, p: Numbers, like: Tensor) -> Place:
         """Where ``3)`` is the surface brightness; the truncation of the lowest number decides where it is asked to."""
-        zero, anchor = torch.zeros_like(like), self.profile.anchors[self.variant]
+        zero, anchor = torch.zeros_like(like), self.profile.anchor(self.variant)
         first = min(self.truncations, key=lambda t: t.number, default=None)
         if self.profile.kind == "edge":
             if not anchor or first is None or first.along == "radial":

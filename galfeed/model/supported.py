@@ -17,7 +17,9 @@ def check(job: Job) -> None:
         if component.is_truncation or component.inner or component.outer:
             continue
         profile = PROFILES[component.kind]
-        if profile.anchors.get(component.variant) == BREAK or (profile.kind == "edge" and component.variant == 2):
+        if profile.kind in ("point", "background"):
+            continue
+        if profile.anchor(component.variant) == BREAK or (profile.kind == "edge" and component.variant == 2):
             text = f"'{component.word}' means a brightness that depends on a truncation, expected Ti) or To)"
             raise FeedmeError(job.path, component.line, text)
 

@@ -100,8 +100,9 @@ class Profile:
         total: integral of the intensity over the plane for q = 1, in square pixels; None: ``3)`` is always a
             surface brightness.
         anchors: for each variant (0 too where ``total`` is None) the name of the radius at which ``3)`` is the
-            surface brightness, "" for the centre, ``BREAK`` for the break radius of the truncation.
-        scale: the length that bending modes are measured in.
+            surface brightness, "" for the centre, ``BREAK`` for the break radius of the truncation; where left out
+            that for 3, the centre for the others.
+        scale: the length that bending modes are measured in; where left out ``4)``.
         edge: the radius beyond which there is no light.
         sampling: GALFIT's sub-pixel rule.
         cusp: the sub-sample nearest the centre is replaced by the mean over its area (sersic and devauc).
@@ -131,8 +132,18 @@ class Profile:
 
     def specs(self, variant: int = 0) -> tuple[ParamSpec, ...]:
         """The parameters of one variant (``sersic2`` is variant 2), in the order of the header."""
-        other = self.surface.get(variant)
+        usual = {1: CENTRAL, 2: CENTRAL, 3: AT_BREAK} if self.total else {}
+        other = self.surface.get(variant, usual.get(variant))
         return tuple(other if other and s.key == "3" else s for s in self.params)
+
+    def anchor(self, variant: int) -> str:
+        """Where ``3)`` of a variant is the surface brightness, see ``anchors``."""
+        return self.anchors.get(variant, BREAK if variant == 3 else "")
+
+    @property
+    def bending_scale(self) -> str:
+        """Name of the length that bending modes are measured in."""
+        return self.scale or next(spec.name for spec in self.params if spec.key == "4")
 
     def header_specs(self, component: Component) -> tuple[ParamSpec, ...]:
         """The parameters as the FITS header names them.
