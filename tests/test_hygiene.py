@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from simulate import component, job
+from simulate import component, job, truncation
 
-from galfeed.model.hygiene import canonical, clamp_sizes, wrapped
+from galfeed.model.hygiene import canonical, clamp_sizes, with_near_phases, wrapped
 from galfeed.profiles._kappa import kappa
 
 
@@ -58,3 +58,25 @@ def test_kappa_is_finite_for_whatever_a_step_may_bring():
     value = kappa(n)
     value[:3].sum().backward()
     assert bool(value[:3].isfinite().all() and n.grad.isfinite().all())
+
+
+def test_a_component_with_fourier_modes_has_a_front_and_a_back():
+    lopsided = component(1, "sersic", q=2.0, re=5.0, pa=20.0, hidden={"fourier": (1,)})
+    (made,) = canonical(job(lopsided)).components
+    assert [made.parameter(k).value for k in ("4", "9", "10")] == [10.0, 0.5, 110.0]
+    (turned,) = canonical(job(component(1, "sersic", pa=-200.0, hidden={"fourier": (2,)}))).components
+    assert turned.parameter("10").value == 160.0
+
+
+def test_phases_are_wrapped_by_their_mode():
+    own = component(1, "sersic", hidden={"fourier": (1, 3)}, f1_phase=-190.0, f3_phase=100.0)
+    (made,) = with_near_phases(job(own)).components
+    assert [made.parameter(k).value for k in ("f1p", "f3p")] == [170.0, -20.0]
+    (kept,) = canonical(job(own)).components
+    assert kept.parameter("f3p").value == 100.0
+
+
+def test_the_ellipse_of_a_truncation_is_canonical_too():
+    block = truncation(2, "radial", ellipse=True, rbrk=5.0, q=2.0, pa=20.0)
+    _, made = canonical(job(component(1, "sersic", outer=(2,)), block)).components
+    assert [made.parameter(k).value for k in ("4", "9", "10")] == [10.0, 0.5, -70.0]

@@ -32,14 +32,17 @@ def with_near_phases(job: Job) -> Job:
 
 
 def _canonical(component: Component) -> Component:
-    profile = PROFILES.get(component.kind)
-    if profile is None or profile.spec("10") is None:
+    """Of a light or a truncation, as far as it has an ellipse."""
+    given = dict(component.parameters())
+    if not component.is_truncation:
+        profile = PROFILES[component.kind]
+        given = {key: number for key, number in given.items() if profile.spec(key)}
+    size, q, angle = (given.get(key) for key in ("4", "9", "10"))
+    if angle is None:
         return component
     half = 180.0 if component.fourier else 90.0
-    angle = component.parameter("10")
     changes = {"10": replace(angle, value=wrapped(angle.value, half))}
-    if profile.spec("9") is not None:
-        size, q = component.parameter("4"), component.parameter("9")
+    if q is not None and size is not None:
         if q.value > 1:
             changes["4"] = replace(size, value=size.value * q.value)
             changes["9"] = replace(q, value=1 / q.value)
