@@ -91,10 +91,21 @@ def move(psf: Psf, sx: Tensor, sy: Tensor) -> Moved:
     Args:
         sx, sy: (B,) shifts in PSF pixels.
     """
+    my, mx = psf.image.shape[-2:]
+    (jx, tx), (jy, ty) = nearest(sx), nearest(sy)
+    return Moved(*displaced(psf, tx, ty), mx // 2 - jx, my // 2 - jy)
+
+
+def nearest(fraction: Tensor) -> tuple[Tensor, Tensor]:
+    """Whole pixels to the nearest one, 0 or 1, and what is left of a fraction in [0, 1): -0.5 <= t < 0.5."""
+    whole = (fraction >= 0.5).long()
+    return whole, fraction - whole
+
+
+def displaced(psf: Psf, tx: Tensor, ty: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The PSFs (B, My, Mx) displaced by about half a pixel at most, tx, ty (B,), and their derivatives by tx and ty."""
     image = psf.image
     my, mx = image.shape[-2:]
-    jx, jy = (sx >= 0.5).long(), (sy >= 0.5).long()
-    tx, ty = sx - jx, sy - jy
     xv, xs, dxv, dxs = _hermite(mx, tx)
     yv, ys, dyv, dys = _hermite(my, ty)
     slope_x, slope_y, twist = _slopes(image)
@@ -113,7 +124,7 @@ def move(psf: Psf, sx: Tensor, sy: Tensor) -> Moved:
         moved = torch.where(near, wy @ image @ wx.mT, moved)
         d_dx = torch.where(near, wy @ image @ dwx.mT, d_dx)
         d_dy = torch.where(near, dwy @ image @ wx.mT, d_dy)
-    return Moved(moved, d_dx, d_dy, mx // 2 - jx, my // 2 - jy)
+    return moved, d_dx, d_dy
 
 
 def _slopes(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -126,21 +126,14 @@ def point(values: Mapping[str, Tensor], wanted: tuple[str, ...], frame: Frame, d
     stars, fine, in_place = frame.psf, frame.fine, frame.accuracy == "exact"
     height, width = frame.shape
 
-    def move(x: Tensor, y: Tensor) -> tuple[psf.Moved, Tensor, Tensor]:
-        (ix, sx), (iy, sy) = psf.position(x, fine, single=not in_place), psf.position(y, fine, single=not in_place)
-        moved = spline.move(stars, sx, sy) if in_place else psf.move(stars, sx, sy)
-        first_x = ix - moved.x0 - fine * (frame.x0.long() - 1)
-        first_y = iy - moved.y0 - fine * (frame.y0.long() - 1)
-        return moved, first_x, first_y
+    (ix, sx), (iy, sy) = (psf.position(centre, fine, single=not in_place) for centre in (xc, yc))
+    moved = spline.move(stars, sx, sy) if in_place else psf.move(stars, sx, sy)
+    first_x = ix - moved.x0 - fine * (frame.x0.long() - 1)
+    first_y = iy - moved.y0 - fine * (frame.y0.long() - 1)
 
     def put(image: Tensor, first_x: Tensor, first_y: Tensor) -> Tensor:
         return psf.bin_down(psf.place(image, first_x, first_y, height * fine, width * fine), fine)
 
-    def at(x: Tensor, y: Tensor) -> Tensor:
-        moved, first_x, first_y = move(x, y)
-        return put(moved.image, first_x, first_y)
-
-    moved, first_x, first_y = move(xc, yc)
     light = counts(values["mag"], frame.scale)[:, None, None]
     image = light * put(moved.image, first_x, first_y)
     planes = [image]
@@ -149,13 +142,26 @@ def point(values: Mapping[str, Tensor], wanted: tuple[str, ...], frame: Frame, d
             planes.append(MAGNITUDE_SLOPE * image)
         elif derivatives == "true":
             planes.append(light * fine * put(moved.d_dx if name == "xc" else moved.d_dy, first_x, first_y))
-        elif name == "xc":
-            step = at(xc + POINT_STEP, yc.round()) - at(xc - POINT_STEP, yc.round())
-            planes.append(light * step / (2 * POINT_STEP))
         else:
-            step = at(xc.round(), yc + POINT_STEP) - at(xc.round(), yc - POINT_STEP)
-            planes.append(light * step / (2 * POINT_STEP))
+            planes.append(light / (2 * POINT_STEP) * put(*_difference(stars, xc, yc, name, frame)))
     return torch.stack(planes)
+
+
+def _difference(stars: Psf, xc: Tensor, yc: Tensor, name: str, frame: Frame) -> tuple[Tensor, Tensor, Tensor]:
+    """GALFIT's central difference of the PSFs along "xc" or "yc", and the pixel (B,) (B,) of its first element.
+
+    Both are displaced from the pixel nearest to the source, along the other axis not at all.
+    """
+    my, mx = stars.image.shape[-2:]
+    (ix, sx), (iy, sy) = psf.position(xc, stars.fine), psf.position(yc, stars.fine)
+    (jx, tx), (jy, ty) = psf.nearest(sx), psf.nearest(sy)
+    step, zero = POINT_STEP * stars.fine, torch.zeros_like(tx)
+    ahead, behind = (
+        psf.displaced(stars, *((tx + away, zero) if name == "xc" else (zero, ty + away)))[0] for away in (step, -step)
+    )
+    first_x = ix + jx - mx // 2 - stars.fine * (frame.x0.long() - 1)
+    first_y = iy + jy - my // 2 - stars.fine * (frame.y0.long() - 1)
+    return ahead - behind, first_x, first_y
 
 
 def _diffused(draw: Callable[[Frame], Tensor], xc: Tensor, yc: Tensor, frame: Frame) -> Tensor:
