@@ -1,10 +1,10 @@
 """Fit the galaxies of simulate.py and compare with the truth.
 
-    python benchmarks/recovery.py FOLDER [--galfit PATH]
+    python benchmarks/recovery.py FOLDER [--exact] [--galfit PATH]
 
 Prints the share of fits that converged and, for each parameter, bias (median of fit - truth), scatter (half
 of the central 68 %) and the share of truths inside one standard error bar (68 % if the bars are right).
-With ``--galfit`` the same for GALFIT, with GALFIT's own error bars.
+With ``--exact`` in exact numbers.  With ``--galfit`` the same for GALFIT, with GALFIT's own error bars.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from astropy.io import fits
 
 from galfeed import feedme, fit, images
 from galfeed.job import ParamRef
+from galfeed.model.light import Accuracy
 from galfeed.result import Status
 
 # name: address in the menu, word in GALFIT's header, relative difference or absolute
@@ -40,10 +41,12 @@ PARAMETERS = {
 Answer = dict[str, tuple[float, float]]  # value and error bar by name; empty where the fit failed
 
 
-def galfeed_answers(folders: list[Path]) -> list[Answer]:
+def galfeed_answers(folders: list[Path], accuracy: Accuracy) -> list[Answer]:
     """All fits in one batch, with the standard error bars."""
     jobs = [feedme.load(folder / "galfit.feedme", "galfit.feedme") for folder in folders]
-    tasks = [fit.Task(job, images.load(job, folder)) for job, folder in zip(jobs, folders, strict=True)]
+    tasks = [
+        fit.Task(job, images.load(job, folder), accuracy=accuracy) for job, folder in zip(jobs, folders, strict=True)
+    ]
     answers = []
     for result in fit.run(tasks):
         errors = dict(zip(result.free, result.standard_errors, strict=True))
@@ -92,6 +95,7 @@ def report(title: str, truths: list[dict[str, float]], answers: list[Answer]) ->
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--exact", action="store_true", help="exact numbers in place of GALFIT's")
     parser.add_argument("--galfit", type=Path, help="GALFIT executable to compare with")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -99,7 +103,8 @@ def main() -> int:
     if not folders:
         parser.error(f"{options.folder}: no galaxy of simulate.py found")
     truths = [json.loads((folder / "truth.json").read_text()) for folder in folders]
-    report("galfeed", truths, galfeed_answers(folders))
+    accuracy: Accuracy = "exact" if options.exact else "galfit"
+    report(f"galfeed{' --exact' * options.exact}", truths, galfeed_answers(folders, accuracy))
     if options.galfit:
         report("GALFIT", truths, [galfit_answer(options.galfit, folder) for folder in folders])
     return 0

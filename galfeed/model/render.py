@@ -169,15 +169,15 @@ def _diffused(draw: Callable[[Frame], Tensor], xc: Tensor, yc: Tensor, frame: Fr
     assert frame.kernel is not None
     across, along = frame.in_box(xc, yc)
     inside = along[:, :, None] & across[:, None, :]
+    plain = replace(frame, kernel=None)
     if frame.accuracy == "galfit":
-        return convolve.diffuse(draw(replace(frame, kernel=None)), frame.kernel, inside)
+        return convolve.diffuse(draw(plain), frame.kernel, inside)
     margin = max(frame.kernel.shape[-2:])
     height, width = frame.shape
-    pad = torch.nn.functional.pad(inside, [margin] * 4)
-    around = torch.ones_like(pad)
     planes = draw(frame.extended(margin))
-    spread = convolve.diffuse(planes, frame.kernel, around)
-    return torch.where(pad, spread, planes)[..., margin : margin + height, margin : margin + width]
+    spread = convolve.diffuse(planes, frame.kernel, torch.ones_like(planes[0], dtype=torch.bool))
+    spread = spread[..., margin : margin + height, margin : margin + width]
+    return spread if bool(inside.all()) else torch.where(inside, spread, draw(plain))
 
 
 @dataclass(frozen=True)
