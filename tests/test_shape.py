@@ -114,9 +114,9 @@ def test_the_major_axis_is_at_the_position_angle(pa):
     assert radius(*towards(pa + 90, 3.0), given) == pytest.approx(6.0)
 
 
-@pytest.mark.parametrize(("c0", "corner"), [(0.0, 2**0.5), (1e3, 1.0), (-1.0, 2.0), (2.0, 2**0.25)])
+@pytest.mark.parametrize(("c0", "corner"), [(0.0, 2**0.5), (10.0, 2 ** (1 / 12)), (-1.0, 2.0), (2.0, 2**0.25)])
 def test_corner_of_a_box(c0, corner):
-    assert radius(5.0, 5.0, {"c0": c0}) == pytest.approx(5 * corner, rel=1e-3)
+    assert radius(5.0, 5.0, {"c0": c0}) == pytest.approx(5 * corner)
 
 
 @pytest.mark.parametrize(("m", "side"), [(1, 1), (2, -1), (3, 1)])
@@ -160,16 +160,12 @@ def test_winding_at_the_outer_and_at_the_inner_radius(given, total):
     assert radius(*towards(20, 2.0), given) == pytest.approx(2.0, rel=1e-3)
 
 
-@pytest.mark.parametrize("given", [POWER, LOG])
-def test_beyond_the_outer_radius_the_winding_grows(given):
-    at = 25.0
-    growth = 1.5 if "wind_alpha" in given else None
+@pytest.mark.parametrize(
+    ("given", "growth"), [(POWER, 1.5**0.6), (LOG, math.log(25 / 3.2 + 1) / math.log(12.5 / 3.2 + 1))]
+)
+def test_beyond_the_outer_radius_the_winding_grows(given, growth):
     given = given | {"q": 0.3, "wind_out": 12.5}
-    if growth:
-        growth = growth ** given["wind_alpha"]
-    else:
-        growth = math.log(at / 3.2 + 1) / math.log(12.5 / 3.2 + 1)
-    assert radius(*towards(growth * 110, at), given) == pytest.approx(at, rel=1e-4)
+    assert radius(*towards(growth * 110, 25.0), given) == pytest.approx(25.0, rel=1e-4)
 
 
 def test_inclination_shortens_along_its_position_angle():
