@@ -52,6 +52,11 @@ class Light:
     derivatives: Derivatives = "true"
 
     @property
+    def structure(self) -> tuple[object, ...]:
+        """What decides how the light is computed, beside its function."""
+        return (self.variant, self.shape, self.truncations, self.accuracy, self.derivatives)
+
+    @property
     def centres(self) -> dict[str, str]:
         """Positions of truncations with a centre of their own: {name: "xc" or "yc"}."""
         return {t.name(axis): axis for t in self.truncations if t.own_centre for axis in ("xc", "yc")}

@@ -33,6 +33,8 @@ SMOOTH_MODES = 6  # highest Fourier mode that they are enough for
 
 OFF_AXIS = 1e-7  # pixels; GALFIT's number for no offset at all (probed); it decides on which side of a limit r falls
 
+_TAKEN: dict[tuple[object, ...], tuple[str, ...]] = {}
+
 Select = Callable[[Tensor], Tensor]
 
 
@@ -59,10 +61,10 @@ class Source:
             x, y: (S,) points, pixels.
             image: (S,) to which of the B images each belongs.
         """
-        return self.evaluate(x, y, lambda v: v[image], partials)[0]
+        return torch.stack(self.evaluate(x, y, lambda v: v[image], partials)[0])
 
-    def evaluate(self, x: Tensor, y: Tensor, select: Select, partials: bool = True) -> tuple[Tensor, Place]:
-        """Light and partials (1 + wanted, *shape) at points (*shape), and where these lie in the function.
+    def evaluate(self, x: Tensor, y: Tensor, select: Select, partials: bool = True) -> tuple[list[Tensor], Place]:
+        """Light and its partials at points, all of the same shape, and where these lie in the function.
 
         Args:
             select: spreads a number (B,) over the points.
@@ -73,7 +75,21 @@ class Source:
             light = self.light.intensity(place, p)
             if left is not None:
                 light = light * left
-        return torch.stack([light.detach(), *_partials(light, leaves)]), tuple(part.detach() for part in place)
+        return [light.detach(), *_partials(light, leaves)], tuple(part.detach() for part in place)
+
+    def taken(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of some numbers that the light itself is made of, and not only others that are made of them."""
+        key = (self.light.profile.name, self.light.structure, names)
+        if key not in _TAKEN:
+            at = self.values["xc"][:1] + 0.7
+            p = {name: value[:1].clone() for name, value in self.values.items()}
+            leaves = [p[name].requires_grad_() for name in names]
+            with torch.enable_grad():
+                place, left = self.light.geometry(at, at, p)
+                light = self.light.intensity(place, p) if left is None else self.light.intensity(place, p) * left
+            slopes = torch.autograd.grad(light.sum(), leaves, allow_unused=True) if leaves else ()
+            _TAKEN[key] = tuple(name for name, slope in zip(names, slopes, strict=True) if slope is not None)
+        return _TAKEN[key]
 
     def spread(self, select: Select, partials: bool = True) -> tuple[dict[str, Tensor], list[Tensor]]:
         """One value a point instead of one an image: all of them by name, and the leaves to differentiate by."""
@@ -100,7 +116,7 @@ def _partials(light: Tensor, leaves: list[Tensor]) -> list[Tensor]:
     return [torch.zeros_like(light) if slope is None else slope for slope in slopes]
 
 
-def integrate(source: Source, x: Tensor, y: Tensor) -> Tensor:
+def integrate(source: Source, x: Tensor, y: Tensor) -> list[Tensor]:
     """Mean intensity of pixels and its partial derivatives.
 
     Args:
@@ -108,7 +124,7 @@ def integrate(source: Source, x: Tensor, y: Tensor) -> Tensor:
         x: (B, W) pixel centres along the rows.  y: (B, H) along the columns.
 
     Returns:
-        (1 + len(source.wanted), B, H, W): the image, then one partial image for each wanted name.
+        (B, H, W) each: the image, then one partial image for each wanted name.
     """
     grid = (x.shape[0], y.shape[1], x.shape[1])
     planes, place = source.evaluate(
@@ -133,7 +149,8 @@ def integrate(source: Source, x: Tensor, y: Tensor) -> Tensor:
         shares.append((across[:, :, None] * along[:, None, :]).flatten(1))
     owner = image.repeat_interleave(torch.cat([torch.full((len(s),), s.shape[1]) for s in shares]))
     xs, ys = torch.cat(points, dim=1)
-    samples, where = source.evaluate(xs, ys, lambda v: v[owner])
+    values, where = source.evaluate(xs, ys, lambda v: v[owner])
+    samples = torch.stack(values)
     profile = source.light.profile
     if profile.cusp:
         _replace_cusp(source, samples, where[0], (xs, ys), owner, count.repeat_interleave(count**2))
@@ -145,7 +162,8 @@ def integrate(source: Source, x: Tensor, y: Tensor) -> Tensor:
     means = [
         (piece.reshape(len(samples), *share.shape) * share).sum(2) for piece, share in zip(pieces, shares, strict=True)
     ]
-    planes[:, image, row, column] = torch.cat(means, dim=1)
+    for plane, mean in zip(planes, torch.cat(means, dim=1), strict=True):
+        plane[image, row, column] = mean
     return planes
 
 

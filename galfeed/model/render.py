@@ -304,16 +304,28 @@ def _drawn(drawing: Drawing, frame: Frame, x: Tensor, y: Tensor, fine: int) -> T
         numbers = values | light.derived(values)
         factor = light.amplitude(own, values | light.derived(values), frame.scale, fine)
     numbers = {name: number for name, number in numbers.items() if name not in ("mag", "mu")}
-    moving = tuple(name for name, number in numbers.items() if number.requires_grad)
-    source = Source(light, {name: number.detach() for name, number in numbers.items()}, moving, fine)
-    planes = (exact.integrate if frame.accuracy == "exact" else integrate)(source, x, y)
-    chain = planes.new_zeros(len(factor), 1 + len(wanted), 1 + len(moving))  # of planes by numbers, to planes by wanted
-    chain[:, 0, 0] = factor.detach()
-    for column, number in enumerate((factor, *(numbers[name] for name in moving))):
+    source = Source(light, {name: number.detach() for name, number in numbers.items()}, (), fine)
+    moving = source.taken(tuple(name for name, number in numbers.items() if number.requires_grad))
+    source = replace(source, wanted=moving)
+    planes = list(exact.integrate(source, x, y)) if frame.accuracy == "exact" else integrate(source, x, y)
+
+    out = planes[0].new_empty(1 + len(wanted), *planes[0].shape)
+    torch.mul(factor.detach()[:, None, None], planes[0], out=out[0])
+    begun: set[int] = set()
+    for plane, number in zip(planes, (factor, *(numbers[name] for name in moving)), strict=True):
         if not (wanted and number.requires_grad):
             continue
+        scale = 1.0 if number is factor else factor.detach()
         slopes = torch.autograd.grad(number.sum(), parameters, allow_unused=True, retain_graph=True)
         for row, slope in enumerate(slopes, start=1):
-            if slope is not None:
-                chain[:, row, column] = slope if column == 0 else slope * factor.detach()
-    return torch.einsum("bwn,nbyx->wbyx", chain, planes)
+            if slope is None:
+                continue
+            weight = (scale * slope)[:, None, None]
+            if row in begun:
+                out[row].addcmul_(weight, plane)
+            else:
+                torch.mul(weight, plane, out=out[row])
+                begun.add(row)
+    for row in set(range(1, len(out))) - begun:
+        out[row].zero_()
+    return out
