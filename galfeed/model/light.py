@@ -22,6 +22,7 @@ Accuracy = Literal["galfit", "exact"]
 Place = tuple[Tensor, ...]
 """What the function of a component depends on: (radius,), or (along, across) for an edge-on disk; pixels."""
 
+OFF_AXIS = 1e-7  # pixels; GALFIT's number for no offset at all (probed)
 ROUND = 0.999999  # GALFIT's number for an axis ratio of 1 (probed)
 MAGNITUDE_SLOPE = -0.4 * math.log(10)  # d ln(flux) / d mag
 
@@ -91,6 +92,9 @@ class Light:
         """Where points lie in the function, and what truncations leave of the light there (None: all of it)."""
         shape = self.shape
         dx, dy = x - p["xc"], y - p["yc"]
+        if self.derivatives == "galfit":
+            at_centre = (dx == 0) & (dy == 0)
+            dx, dy = dx + at_centre * OFF_AXIS, dy + at_centre * OFF_AXIS
         disc = shape.plane(dx, dy, p)
         if self.profile.kind == "edge":  # its hidden parameters act on truncations alone (probed)
             major, across = shape.axes(dx, dy, p)
@@ -100,7 +104,7 @@ class Light:
             if shape.bending:
                 bent = shape.bent if self.derivatives == "true" else shape.bent_by_galfit
                 across = bent(major, across, p[self.profile.bending_scale], p)
-            place = (shape.radius(major, across, p, self._floor),)
+            place = (shape.radius(major, across, p, self._floor, self.derivatives),)
         left: Tensor | None = None
         for truncation in self.truncations:
             if truncation.along == "length":

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from galfeed.model import romberg
-from galfeed.model.light import Light, Place
+from galfeed.model.light import OFF_AXIS, Light, Place
 from galfeed.model.shape import DEGREE
 from galfeed.profiles import Profile
 
@@ -31,7 +31,6 @@ GAUSS = 12  # nodes an axis, in place of GALFIT's 200
 SMALLEST_FOR_GAUSS, SMALLEST_FOR_GRID = 0.5, 1.0  # pixels along the minor axis
 SMOOTH_MODES = 6  # highest Fourier mode that they are enough for
 
-OFF_AXIS = 1e-7  # pixels; GALFIT's number for no offset at all (probed); it decides on which side of a limit r falls
 
 _TAKEN: dict[tuple[object, ...], tuple[str, ...]] = {}
 
@@ -98,7 +97,10 @@ class Source:
         return p, leaves
 
     def single(self, x: Tensor, y: Tensor) -> Place:
-        """Where the pixel centres x (B, W), y (B, H) lie in the function, as GALFIT has it in single precision."""
+        """Where the pixel centres x (B, W), y (B, H) lie in the function, as GALFIT has it in single precision.
+
+        That decides on which side of a limit they fall.
+        """
         p = {name: value.float()[:, None, None] for name, value in self.values.items()}
         dx, dy = x.float()[:, None, :] - p["xc"], y.float()[:, :, None] - p["yc"]
         dx, dy = dx.where(dx != 0, OFF_AXIS), dy.where(dy != 0, OFF_AXIS)

@@ -229,7 +229,9 @@ class Shape:
         by_x = (-slope * (p["cos_pa"] + slope * p["sin_pa"])).detach()
         return self.bent(major, across, unit, p) + by_x * (p["xc"] - p["xc"].detach())
 
-    def radius(self, major: Tensor, across: Tensor, p: Numbers, floor: float = 0.0) -> Tensor:
+    def radius(
+        self, major: Tensor, across: Tensor, p: Numbers, floor: float = 0.0, derivatives: Derivatives = "true"
+    ) -> Tensor:
         """Generalised radius in pixels along the major axis.
 
         r0 = (|x|^(C0+2) + |y/q|^(C0+2))^(1/(C0+2)), r = r0 |1 + sum_m a_m cos(m (azimuth - phase_m))|; Athanassoula
@@ -237,18 +239,24 @@ class Shape:
 
         Args:
             floor: of each of the two powers; GALFIT's is ``FLOOR`` (probed).
+            derivatives: GALFIT differentiates the powers as if they had no floor.
         """
-        minor, least = across / p["q"], max(floor, SMALLEST**2)
+        q, floor = p["q"], max(floor, SMALLEST**2)
         if self.c0:
             power = p["c0"] + 2
-            first = major.abs().clamp(min=SMALLEST) ** power
-            second = minor.abs().clamp(min=SMALLEST) ** power
-            radius = (first.clamp(min=floor) + second.clamp(min=floor)) ** (1 / power)
+            first, second = (part.abs().clamp(min=SMALLEST) ** power for part in (major, across))
+            unit = q**power
         else:
-            radius = ((major * major).clamp(min=least) + (minor * minor).clamp(min=least)).sqrt()
+            first, second, unit = major * major, across * across, q * q
+        if derivatives == "true":
+            first, second = first.clamp(min=floor), (second / unit).clamp(min=floor)
+        else:
+            first = first + (first.clamp(min=floor) - first).detach()
+            second = (second + ((second / unit).clamp(min=floor) * unit - second).detach()) / unit
+        radius = (first + second) ** (1 / power) if self.c0 else (first + second).sqrt()
         if self.fourier:
-            at_centre = (major == 0) & (minor == 0)  # where there is no azimuth
-            radius = (radius * self._ripple(minor.atan2(major + at_centre), p)).abs().clamp(min=SMALLEST)
+            at_centre = (major == 0) & (across == 0)  # where there is no azimuth
+            radius = (radius * self._ripple((across / q).atan2(major + at_centre), p)).abs().clamp(min=SMALLEST)
         return radius
 
     def _ripple(self, azimuth: Tensor, p: Numbers) -> Tensor:
