@@ -241,13 +241,14 @@ class Shape:
             floor: of each of the two powers; GALFIT's is ``FLOOR`` (probed).
             derivatives: GALFIT differentiates the powers as if they had no floor.
         """
-        q, floor = p["q"], max(floor, SMALLEST**2)
+        q = p["q"]
         if self.c0:
             power = p["c0"] + 2
             first, second = (part.abs().clamp(min=SMALLEST) ** power for part in (major, across))
             unit = q**power
         else:
             first, second, unit = major * major, across * across, q * q
+            floor = max(floor, SMALLEST**2)
         if derivatives == "true":
             first, second = first.clamp(min=floor), (second / unit).clamp(min=floor)
         else:
