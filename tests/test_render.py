@@ -270,7 +270,9 @@ def test_images_are_finite_at_the_centre(n):
 
 def test_the_break_radius_needs_a_truncation():
     menu = replace(component(1, "sersic"), name="sersic3", line=31)
-    with pytest.raises(FeedmeError, match=r"^galfit\.feedme:31: 'sersic3' means a brightness that depends on a truncation"):
+    with pytest.raises(
+        FeedmeError, match=r"^galfit\.feedme:31: 'sersic3' means a brightness that depends on a truncation"
+    ):
         image(job(menu))
 
 

@@ -157,6 +157,10 @@ class Light:
             area = self.shape.area(p, exact=self.accuracy == "exact")
             return counts(values["mag"], scale) * area / (p["q"] * total)
         level = counts(values["mu"], scale) * scale["pixel_area"]
+        if self.derivatives == "galfit" and self.profile.galfit and not self.profile.anchor(self.variant):
+            assert self.profile.derived is not None
+            # GALFIT's own derivatives are of f alone; f(0) is 1 and stays so
+            p = {**p, **self.profile.derived(**_taken(self.profile.derived, p))}
         return level / (fine**2 * self.intensity(self._anchor(p, level), p))  # a fine pixel has 1 / fine^2 of the area
 
     def _anchor(self, p: Numbers, like: Tensor) -> Place:
