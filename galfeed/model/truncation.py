@@ -115,17 +115,16 @@ class Truncation:
         """Radii at which the profile has 1 % and 99 % of its light; inner: from the inside, outer: from the outside.
 
         Returns:
-            (a, b) with a < b.
+            (a, b), a < b unless a fit has gone astray.
         """
         first = own["rbrk"]
-        if self.pair:
-            second = own["rsft"]
-            return first.minimum(second), first.maximum(second)
+        if self.pair:  # in the order of the menu: GALFIT sorts them when it reads it, and never again
+            return first, own["rsft"]
         return (first - own["dsft"], first) if self.inner else (first, first + own["dsft"])
 
     def break_radius(self, own: Numbers) -> Tensor:
         """Where an inner truncation has the surface brightness of ``3)``; of two radii the outer (probed)."""
-        return own["rbrk"].maximum(own["rsft"]) if self.pair else own["rbrk"]
+        return own["rsft"] if self.pair else own["rbrk"]
 
     def derived(self, p: Numbers) -> dict[str, Tensor]:
         """Numbers (B,) made of the parameters once an image."""
@@ -140,7 +139,7 @@ class Truncation:
             if self.own_ellipse and "pa" not in own:
                 made |= {"sin_pa": rate.new_zeros(rate.shape), "cos_pa": rate.new_ones(rate.shape)}
             if self.shape.bending:
-                made["scale"] = own["rbrk"].minimum(own["rsft"]) if self.pair else own["rbrk"]
+                made["scale"] = own["rbrk"]
         return {self.name(name): number for name, number in made.items()}
 
     def factor(self, radius: Tensor, own: Numbers) -> Tensor:
