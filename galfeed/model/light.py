@@ -144,6 +144,14 @@ class Light:
         assert self.profile.intensity is not None
         return self.profile.intensity(*place, **_taken(self.profile.intensity, p))
 
+    def lagging(self, place: Place, before: Place, p: Numbers) -> Place:
+        """The same place, made to have the slope by the radius that GALFIT has, given where the sample before lies."""
+        assert self.profile.lag is not None
+        (radius,), (other,) = place, before
+        own = _taken(self.profile.lag, p)
+        ratio = (self.profile.lag(other, **own) / self.profile.lag(radius, **own)).detach()
+        return (radius.detach() + (radius - radius.detach()) * ratio,)
+
     def amplitude(self, values: Numbers, p: Numbers, scale: Mapping[str, Tensor], fine: int = 1) -> Tensor:
         """(B,) factor of the intensity: from the magnitude, or from the surface brightness at the anchor.
 

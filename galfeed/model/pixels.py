@@ -62,15 +62,32 @@ class Source:
         """
         return torch.stack(self.evaluate(x, y, lambda v: v[image], partials)[0])
 
-    def evaluate(self, x: Tensor, y: Tensor, select: Select, partials: bool = True) -> tuple[list[Tensor], Place]:
+    @property
+    def lags(self) -> bool:
+        """Whether partials need to know of the sample evaluated before."""
+        return self.light.derivatives == "galfit" and self.light.profile.lag is not None and bool(self.wanted)
+
+    def evaluate(
+        self,
+        x: Tensor,
+        y: Tensor,
+        select: Select,
+        partials: bool = True,
+        before: tuple[Tensor, Tensor] | None = None,
+    ) -> tuple[list[Tensor], Place]:
         """Light and its partials at points, all of the same shape, and where these lie in the function.
 
         Args:
             select: spreads a number (B,) over the points.
+            before: from each point to the one before it, where the light lags.
         """
         p, leaves = self.spread(select, partials)
         with torch.set_grad_enabled(bool(leaves)):
             place, left = self.light.geometry(x, y, p)
+            if before is not None:
+                place = self.light.lagging(
+                    place, self.light.untruncated.geometry(x + before[0], y + before[1], p)[0], p
+                )
             light = self.light.intensity(place, p)
             if left is not None:
                 light = light * left
@@ -133,6 +150,7 @@ def integrate(source: Source, x: Tensor, y: Tensor) -> list[Tensor]:
         x[:, None, :].expand(grid),
         y[:, :, None].expand(grid),
         lambda v: v[:, None, None].expand(grid),
+        before=_before_pixels(x, y) if source.lags else None,
     )
     counts = grid_size(source, place, source.single(x, y))
     image, row, column = torch.nonzero(counts != 1, as_tuple=True)
@@ -151,7 +169,8 @@ def integrate(source: Source, x: Tensor, y: Tensor) -> list[Tensor]:
         shares.append((across[:, :, None] * along[:, None, :]).flatten(1))
     owner = image.repeat_interleave(torch.cat([torch.full((len(s),), s.shape[1]) for s in shares]))
     xs, ys = torch.cat(points, dim=1)
-    values, where = source.evaluate(xs, ys, lambda v: v[owner])
+    before = _before_samples(sizes, shares) if source.lags else None
+    values, where = source.evaluate(xs, ys, lambda v: v[owner], before=before)
     samples = torch.stack(values)
     profile = source.light.profile
     if profile.cusp:
@@ -167,6 +186,24 @@ def integrate(source: Source, x: Tensor, y: Tensor) -> list[Tensor]:
     for plane, mean in zip(planes, torch.cat(means, dim=1), strict=True):
         plane[image, row, column] = mean
     return planes
+
+
+def _before_pixels(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """From each pixel to the one before: to its left, or the last one of the row below."""
+    width = x.shape[1]
+    first = (torch.arange(width, device=x.device) == 0).to(x.dtype)
+    return first * width - 1, -first
+
+
+def _before_samples(sizes: list[int], shares: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """The same for the sub-samples of grids, column by column; nowhere for Gauss-Legendre nodes."""
+    across, along = [], []
+    for n, share in zip(sizes, shares, strict=True):
+        step = 1 / n if n > 0 else 0.0
+        lowest = (torch.arange(share.shape[1], device=share.device) % abs(n) == 0).to(share.dtype)
+        across.append((-step * lowest).expand_as(share).reshape(-1))
+        along.append((step * (lowest * abs(n) - 1)).expand_as(share).reshape(-1))
+    return torch.cat(across), torch.cat(along)
 
 
 def _grid(middle: Tensor, n: int) -> tuple[Tensor, Tensor]:

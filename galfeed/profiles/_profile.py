@@ -107,6 +107,7 @@ class Profile:
         sampling: GALFIT's sub-pixel rule.
         cusp: the sub-sample nearest the centre is replaced by the mean over its area (sersic and devauc).
         blanks: lines of the menu that the function does not use, by key, where they differ from ``Blank()``.
+        lag: a factor of the slope by r that GALFIT takes from the sample before, (r, **shape).
         galfit: the values of ``derived`` made to have the derivatives that GALFIT's fits and error bars come from.
     """
 
@@ -124,6 +125,7 @@ class Profile:
     sampling: Sampling = Sampling()
     cusp: bool = False
     blanks: Mapping[str, Blank] = field(default_factory=dict)
+    lag: Callable[..., Tensor] | None = None
     galfit: Callable[..., dict[str, Any]] | None = None
 
     def meaning(self, component: Component) -> int:

@@ -47,6 +47,12 @@ def total(fwhm: Tensor, n: Tensor, rd: Tensor) -> Tensor:
     return math.pi * rd**2 / (n - 1)
 
 
+def lag(r: Tensor, rd: Tensor) -> Tensor:
+    """Of df/dr = -(2 n / r) f w with w = (r/rd)^2 / (1 + (r/rd)^2) GALFIT has the w of the sample before (probed)."""
+    squared = (r / rd) ** 2
+    return squared / (1 + squared)
+
+
 PROFILE = Profile(
     name="moffat",
     params=(
@@ -68,6 +74,7 @@ PROFILE = Profile(
     total=total,
     anchors={1: "", 2: "", 3: BREAK},
     galfit=galfit,
+    lag=lag,
     scale="rd",
     sampling=Sampling(
         inner=200, inner_radius=3.0, core_size="rd", core_count=400.0, largest_core_size=1.0, accurate=True
