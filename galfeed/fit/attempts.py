@@ -57,7 +57,7 @@ def run(
         The best solution of each row and how often it was started from the menu.
     """
     every = torch.arange(len(own.start), device=own.start.device)
-    best = minimise(Attempt(every, own.start, sturdy=False))
+    first = best = minimise(Attempt(every, own.start, sturdy=False))
     attempts = [1] * len(every)
     for shift in PERTURBATIONS:
         retry = _retry(sturdy, _bad(best), shift)
@@ -71,7 +71,13 @@ def run(
     beyond = _other_side(own, scene, best)
     if beyond is not None:
         best = _merged(best, beyond, minimise(beyond))
-    return best, attempts
+    return replace(best, status=[_ending(*both) for both in zip(first.status, best.status, strict=True)]), attempts
+
+
+def _ending(galfits: Status, best: Status) -> Status:
+    """Of an attempt that found more where GALFIT's path had come to its end: its own limit is not the user's."""
+    over = best is Status.MAX_ITERATIONS and galfits is not Status.MAX_ITERATIONS
+    return Status.STALLED if over else best
 
 
 def _bad(solution: Solution) -> Tensor:
