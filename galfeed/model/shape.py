@@ -172,7 +172,7 @@ class Shape:
         return across, (dy * p["cos_spa"] - dx * p["sin_spa"]) * p["stretch"]
 
     def unwound(self, dx: Tensor, dy: Tensor, p: Numbers) -> tuple[Tensor, Tensor]:
-        """Offsets in the disc, turned back by the winding angle at their radius (Peng et al. 2010, eq. 26 to 28)."""
+        """Offsets in the disc, turned back by the winding angle at their radius (Peng et al. 2010, coordinate rotation)."""
         if not self.rotation:
             return dx, dy
         reach = (dx * dx + dy * dy).clamp(min=SMALLEST**2).sqrt()
@@ -212,7 +212,7 @@ class Shape:
         return dx * p["sin_pa"] - dy * p["cos_pa"], dx * p["cos_pa"] + dy * p["sin_pa"]
 
     def bent(self, major: Tensor, across: Tensor, scale: Tensor, p: Numbers) -> Tensor:
-        """The coordinate across, with sum_m B_m (major / scale)^m added (Peng et al. 2010, eq. 25)."""
+        """The coordinate across, with sum_m B_m (major / scale)^m added (Peng et al. 2010, bending modes)."""
         for m in self.bending:
             across = across + p[f"b{m}"] * (major / scale) ** m
         return across
@@ -235,7 +235,7 @@ class Shape:
         """Generalised radius in pixels along the major axis.
 
         r0 = (|x|^(C0+2) + |y/q|^(C0+2))^(1/(C0+2)), r = r0 |1 + sum_m a_m cos(m (azimuth - phase_m))|; Athanassoula
-        et al. 1990; Peng et al. 2010, eq. 3 and 23.
+        et al. 1990; Peng et al. 2010, generalised ellipses and Fourier modes.
 
         Args:
             floor: of each of the two powers; GALFIT's is ``FLOOR`` (probed).

@@ -143,7 +143,7 @@ class Truncation:
         return {self.name(name): number for name, number in made.items()}
 
     def factor(self, radius: Tensor, own: Numbers) -> Tensor:
-        """What of the light is left: P = (tanh((2 - B) r / b + B) + 1) / 2 inside, 1 - P outside (eq. 29 to 31).
+        """What of the light is left: P = (tanh((2 - B) r / b + B) + 1) / 2 inside, 1 - P outside.
 
         B = 2.65 - 4.95 b / (b - a).
         """

@@ -1,4 +1,4 @@
-"""The exact kappa(n) of a Sersic profile: Gamma(2n) = 2 gamma(2n, kappa) (Ciotti & Bertin 1999, A&A 352, 447, eq. 12).
+"""The exact kappa(n) of a Sersic profile: Gamma(2n) = 2 gamma(2n, kappa) (Ciotti & Bertin 1999, A&A 352, 447).
 
 With a = 2n the root of P(a, kappa) = 1/2 is found by Newton steps on log P over log kappa, where P is nearly a straight
 line for small n.  P and its slope by a come from one series of positive terms,
