@@ -172,7 +172,7 @@ class Shape:
         return across, (dy * p["cos_spa"] - dx * p["sin_spa"]) * p["stretch"]
 
     def unwound(self, dx: Tensor, dy: Tensor, p: Numbers) -> tuple[Tensor, Tensor]:
-        """Offsets in the disc, turned back by the winding angle at their radius (Peng et al. 2010, coordinate rotation)."""
+        """Offsets in the disc, turned back by the winding angle at their radius (Peng et al. 2010)."""
         if not self.rotation:
             return dx, dy
         reach = (dx * dx + dy * dy).clamp(min=SMALLEST**2).sqrt()
