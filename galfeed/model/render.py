@@ -16,7 +16,7 @@ from torch import Tensor
 from galfeed.model import convolve, exact, psf, spline
 from galfeed.model.light import MAGNITUDE_SLOPE, Accuracy, Light, counts
 from galfeed.model.pixels import Source, integrate
-from galfeed.model.psf import Psf
+from galfeed.model.psf import Moved, Psf
 from galfeed.model.shape import Derivatives
 from galfeed.profiles import Profile
 
@@ -51,6 +51,15 @@ class Frame:
     @property
     def fine(self) -> int:
         return self.psf.fine if self.psf else 1
+
+    def position(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Fine pixel (B,) and fraction of a coordinate, see ``psf.position``."""
+        return psf.position(x, self.fine, single=self.accuracy == "galfit")
+
+    def moved(self, sx: Tensor, sy: Tensor) -> Moved:
+        """The PSFs moved by fractions of a pixel (B,): as GALFIT does, or smoothly and with all of their light."""
+        assert self.psf is not None
+        return (psf.move if self.accuracy == "galfit" else spline.move)(self.psf, sx, sy)
 
     @property
     def scale(self) -> dict[str, Tensor]:
@@ -123,11 +132,11 @@ def point(values: Mapping[str, Tensor], wanted: tuple[str, ...], frame: Frame, d
         return xc.new_zeros(1 + len(wanted), len(xc), *frame.shape)
     if frame.kernel is not None:
         return _diffused(lambda own: point(values, wanted, own, derivatives), xc, yc, frame)
-    stars, fine, in_place = frame.psf, frame.fine, frame.accuracy == "exact"
+    stars, fine = frame.psf, frame.fine
     height, width = frame.shape
 
-    (ix, sx), (iy, sy) = (psf.position(centre, fine, single=not in_place) for centre in (xc, yc))
-    moved = spline.move(stars, sx, sy) if in_place else psf.move(stars, sx, sy)
+    (ix, sx), (iy, sy) = frame.position(xc), frame.position(yc)
+    moved = frame.moved(sx, sy)
     first_x = ix - moved.x0 - fine * (frame.x0.long() - 1)
     first_y = iy - moved.y0 - fine * (frame.y0.long() - 1)
 
@@ -219,15 +228,13 @@ def _unconvolved(drawing: Drawing, frame: Frame) -> Tensor:
 def _convolved(drawing: Drawing, frame: Frame) -> Tensor:
     """The image inside the box; what it holds outside is not meant to be used.
 
-    GALFIT draws the object on a pixel and moves the PSF; the exact image has the object where it is.
+    The object is drawn on the centre of a pixel and the PSF is moved by the fraction, so that what is sharper than a
+    pixel keeps its place.
     """
     assert frame.psf is not None
     fine, values, centres = frame.fine, drawing.values, drawing.light.centres
-    in_place = frame.accuracy == "exact"
-    (ix, sx), (iy, sy) = (psf.position(values[axis], fine, single=not in_place) for axis in ("xc", "yc"))
-    nowhere = torch.zeros_like(sx)
-    moved = psf.move(frame.psf, nowhere, nowhere) if in_place else psf.move(frame.psf, sx, sy)
-    placed = {"xc": sx / fine, "yc": sy / fine} if in_place else {"xc": nowhere, "yc": nowhere}
+    (ix, sx), (iy, sy) = (frame.position(values[axis]) for axis in ("xc", "yc"))
+    moved = frame.moved(sx, sy)
     reach_y, reach_x = reach = convolve.margin(moved.image.shape)
     window = (min(frame.box[1], frame.shape[0]), min(frame.box[0], frame.shape[1]))
     start_x = _window_start(values["xc"], frame.x0, frame.box[0], frame.shape[1])
@@ -240,16 +247,13 @@ def _convolved(drawing: Drawing, frame: Frame) -> Tensor:
 
     # The true derivatives by x and y are those of the moved PSF, as the object stays on its pixel; the centres of
     # truncations, which keep their distance from it, move the other way.
-    moves = (
-        tuple(w for w in drawing.wanted if w in ("xc", "yc"))
-        if drawing.light.derivatives == "true" and not in_place
-        else ()
-    )
+    moves = tuple(w for w in drawing.wanted if w in ("xc", "yc")) if drawing.light.derivatives == "true" else ()
     against = tuple(name for name, axis in centres.items() if axis in moves and name not in drawing.wanted)
-    relative = {name: values[name] - values[axis] + placed[axis] for name, axis in centres.items()}
+    relative = {name: values[name] - values[axis] for name, axis in centres.items()}
+    nowhere = torch.zeros_like(sx)
     centred = replace(
         drawing,
-        values={**values, **placed, **relative},
+        values={**values, "xc": nowhere, "yc": nowhere, **relative},
         wanted=tuple(w for w in drawing.wanted if w not in moves) + against,
     )
     x = offsets(start_x, frame.x0, window[1], reach_x, ix)
