@@ -121,3 +121,15 @@ def test_derivatives_against_differences(name, setting):
         ahead, behind = (made.render(made.start + side * push).image[0] for side in (1, -1))
         expected = (ahead - behind) / (2 * STEP)
         assert float((partials[column] - expected).abs().max()) < 1e-3 * float(expected.abs().max())
+
+
+@pytest.mark.parametrize("name", ["sersic", "psf"])
+def test_what_is_smaller_than_a_pixel_keeps_its_place(name):
+    x = np.arange(1, 65)
+    found = []
+    for dx in (0.0, 0.3, 0.5, 0.8):
+        own = job(component(1, name, xc=32 + dx, yc=31.0, re=0.1, n=4.0, q=1.0), width=64, height=61)
+        made = scene.build([own], [exposure(own, psf=star(2.6, 21, 21))], accuracy="exact")
+        image = made.render(made.start).image[0].numpy()
+        found.append((image * x).sum() / image.sum() - dx)
+    assert np.ptp(found) < 2e-3
