@@ -19,7 +19,7 @@ MENUS = Path(__file__).parents[2] / "shared" / "feedmes"
 OUTPUT = re.compile(rb"^([ \t]*B(?![0-9])\S*[ \t]*)[^\s#]*", re.MULTILINE | re.IGNORECASE)
 
 
-TEMPLATES = (  # words stand where numbers belong, which GALFIT takes for 0
+TEMPLATES = (  # fragments: words stand where numbers belong, and there is no H); GALFIT itself crashes on them
     "feedme/dartoon__my_code__string1_gal.txt",
     "feedme/waynebhayes__SpArcFiRe__template_arcs.feedme",
 )
