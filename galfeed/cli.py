@@ -114,7 +114,6 @@ def run(file: Path, name: str, folder: Path, asked: Options, clock: Clock) -> in
         exposure = images.load(job, folder, asked.noskyest, asked.skyped, asked.skyrms)
         if exposure.data is None:
             mode = MODEL
-        supported.check(job)
         stars = () if exposure.psf is not None else supported.check_stars(job, fitted=mode == FIT)
         _check_outputs(job.control.output, folder, mode)
     for warning in (*job.warnings, *limits.warnings, *exposure.warnings, *stars):

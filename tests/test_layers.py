@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "feedme": "feedme.menu feedme.reader",
     "feedme.constraints": "errors feedme.grammars tables job",
     "options": "errors",
-    "model.supported": "errors job profiles",
+    "model.supported": "errors job",
     # images
     "images.fitsname": "errors",
     "images.fitsfile": "errors images.fitsname",
@@ -54,8 +54,7 @@ MAY_IMPORT = {
     "model.exact": "model.pixels",
     "model.spline": "model.psf",
     "model.render": "model.convolve model.exact model.light model.pixels profiles model.psf model.shape model.spline",
-    "model.scene": "images.exposure job model.light profiles model.psf model.render model.shape model.supported "
-    "model.truncation",
+    "model.scene": "images.exposure job model.light profiles model.psf model.render model.shape model.truncation",
     "fit.params": "errors job fit.lm model.scene",
     "model.hygiene": "job profiles",
     "output.marks": "job profiles",

@@ -9,7 +9,6 @@ import pytest
 import torch
 from simulate import TYPICAL, component, exposure, image, job, star, truncation, typical
 
-from galfeed.errors import FeedmeError
 from galfeed.job import Parameter
 from galfeed.model import light, pixels, scene
 from galfeed.profiles import PROFILES
@@ -107,27 +106,19 @@ def differences(made, directions, frozen):
 
 
 def assert_derivatives(made, frozen):
-    """Each partial image against the difference, to 1e-6 of its largest value."""
-    columns = range(len(made.refs))
-    partials = made.render(made.start, list(columns)).partials[0]
-    reach = torch.tensor([32.0 if spec.unit == "deg" else 1.0 for spec in made.specs], dtype=torch.float64)
+    """Each partial image against the difference, to 1e-6 of its largest value.
+
+    Numbers of little effect are pushed farther, positions by powers of two.
+    """
+    columns = list(range(len(made.refs)))
+    partials = made.render(made.start, columns).partials[0]
+    largest = partials.flatten(1).abs().amax(1).clamp(min=1e-30)
+    reach = (largest.max() / largest).clamp(1, 64).log2().floor().exp2()
     expected = differences(made, torch.diag(reach), frozen) / reach[:, None, None]
     for column in columns:
         scale = max(float(expected[column].abs().max()), 1e-9)
         worst = float((partials[column] - expected[column]).abs().max()) / scale
         assert worst < 1e-6, made.specs[column].name
-
-
-def assert_derivatives_together(made, frozen):
-    """The same in two directions in which every partial image weighs as much as any other: a wrong one shows."""
-    image, partials, _ = made.render(made.start, list(range(len(made.refs))))
-    reach = partials[0].flatten(1).abs().amax(1)
-    generator = torch.Generator().manual_seed(len(made.refs))
-    weights = torch.rand((2, len(reach)), generator=generator, dtype=torch.float64) + 0.5
-    directions = torch.where(reach > 0, weights * image.max() / reach.clamp(min=1e-30), 0.0).clamp(max=8.0)
-    expected = differences(made, directions, frozen)
-    found = torch.einsum("dv,vyx->dyx", directions, partials[0])
-    assert float((found - expected).abs().max()) < 1e-7 * float(image.max())
 
 
 PLAIN = [
@@ -165,7 +156,7 @@ EVERYTHING = list(itertools.product([p.name for p in SHAPED], SHAPES, TRUNCATION
 
 @pytest.mark.parametrize(("name", "shape", "cut"), EVERYTHING)
 def test_derivatives_of_all_functions_shapes_and_truncations(name, shape, cut, frozen):
-    assert_derivatives_together(shaped(name, shape, cut), frozen)
+    assert_derivatives(shaped(name, shape, cut), frozen)
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -266,14 +257,6 @@ def test_images_are_finite_at_the_centre(n):
     made = scene.build([job(component(1, "sersic", n=n, xc=16.0, yc=16.0))], [exposure(job(component(1, "sersic")))])
     one, partials, _ = made.render(made.start, range(len(made.refs)))
     assert bool(one.isfinite().all() and partials.isfinite().all())
-
-
-def test_the_break_radius_needs_a_truncation():
-    menu = replace(component(1, "sersic"), name="sersic3", line=31)
-    with pytest.raises(
-        FeedmeError, match=r"^galfit\.feedme:31: 'sersic3' means a brightness that depends on a truncation"
-    ):
-        image(job(menu))
 
 
 def test_every_function_of_galfit_is_in_the_tables():

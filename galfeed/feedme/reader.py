@@ -122,6 +122,7 @@ class _Reader:
         for component in components:
             self.check_links(component, components)
             self.check_numbering(component)
+            self.check_use(component, components)
         return Job(self.control, components, self.path, tuple(self.warnings))
 
     def check_links(self, component: Component, components: tuple[Component, ...]) -> None:
@@ -139,6 +140,12 @@ class _Reader:
         if needs_break and component.kind not in ("psf", "sky") and not (component.inner or component.outer):
             what = f"'{component.name}' has no break radius, expected Ti) or To) with the number of a truncation"
             raise FeedmeError(self.path, component.line, what)
+
+    def check_use(self, component: Component, components: tuple[Component, ...]) -> None:
+        """GALFIT crashes in the fit if a truncation that cuts nothing is free."""
+        if component.is_truncation and not any(component.number in c.inner + c.outer for c in components):
+            what = f"no component has Ti) or To) {component.number}, so this truncation has no effect"
+            self.warnings.append(f"{self.path}:{component.line}: {what}")
 
     def check_numbering(self, component: Component) -> None:
         if component.is_truncation or component.kind in ("psf", "sky"):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from galfeed.images.exposure import Exposure
 from galfeed.job import Component, Job, ParamRef, ParamSpec
-from galfeed.model import psf, render, shape, supported, truncation
+from galfeed.model import psf, render, shape, truncation
 from galfeed.model.light import Accuracy, Light
 from galfeed.model.render import Drawing, Frame
 from galfeed.model.shape import Derivatives, Shape
@@ -182,12 +182,7 @@ def build(
 
     Args:
         accuracy: GALFIT's numbers or exact ones.
-
-    Raises:
-        UnsupportedError: a component or hidden parameter that cannot be modelled yet, named with its line.
     """
-    for job in jobs:
-        supported.check(job)
     first = jobs[0]
     refs: list[ParamRef] = []
     specs: list[ParamSpec] = []

@@ -1,27 +1,9 @@
-"""Which valid menus mean nothing; free of torch, so that a refusal comes at once."""
+"""What cannot be drawn with the images at hand; free of torch, so that a refusal comes at once."""
 
 from __future__ import annotations
 
 from galfeed.errors import FeedmeError
 from galfeed.job import Job
-from galfeed.profiles import BREAK, PROFILES
-
-
-def check(job: Job) -> None:
-    """Refuse what is valid GALFIT but means nothing, by line.
-
-    Raises:
-        FeedmeError: a surface brightness at the break radius of no truncation.
-    """
-    for component in job.components:
-        if component.is_truncation or component.inner or component.outer:
-            continue
-        profile = PROFILES[component.kind]
-        if profile.kind in ("point", "background"):
-            continue
-        if profile.anchor(component.variant) == BREAK or (profile.kind == "edge" and component.variant == 2):
-            text = f"'{component.word}' means a brightness that depends on a truncation, expected Ti) or To)"
-            raise FeedmeError(job.path, component.line, text)
 
 
 def check_stars(job: Job, *, fitted: bool) -> tuple[str, ...]:
