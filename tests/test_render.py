@@ -113,7 +113,7 @@ def assert_derivatives(made, frozen):
     columns = list(range(len(made.refs)))
     partials = made.render(made.start, columns).partials[0]
     largest = partials.flatten(1).abs().amax(1).clamp(min=1e-30)
-    reach = (largest.max() / largest).clamp(1, 64).log2().floor().exp2()
+    reach = (largest.max() / largest).clamp(1, 256).log2().floor().exp2()
     expected = differences(made, torch.diag(reach), frozen) / reach[:, None, None]
     for column in columns:
         scale = max(float(expected[column].abs().max()), 1e-9)
