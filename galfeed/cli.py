@@ -117,7 +117,7 @@ def run(file: Path, name: str, folder: Path, asked: Options, clock: Clock) -> in
         stars = () if exposure.psf is not None else supported.check_stars(job, fitted=mode == FIT)
         _check_outputs(job.control.output, folder, mode)
     for warning in (*job.warnings, *limits.warnings, *exposure.warnings, *stars):
-        _warn(warning)
+        _warn(str(warning))
     _say(report.opening(job, menu.dump(job), (*limits.messages, *exposure.messages)))
     with clock.phase("imports"):
         import torch

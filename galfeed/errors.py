@@ -1,10 +1,38 @@
-"""What galfeed raises for wrong input.
+"""What galfeed raises for wrong input, and what it says of input that is merely odd.
 
 Every message is one line in the form ``place: what is wrong, what was expected``.
 A fit that goes badly is not an error: it is a :class:`galfeed.result.Status`.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Place(NamedTuple):
+    """Where in a text file: line and column, from 1; 0 where the file as a whole, or the whole line, is meant."""
+
+    line: int = 0
+    column: int = 0
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something to be said about a file; ``str(remark)`` is one line fit for stderr.
+
+    Args:
+        path: the file, as the user named it.
+        place: where in it.
+        message: what is odd, and what comes of it or was expected.
+    """
+
+    path: str
+    place: Place
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.place.line}: {self.message}" if self.place.line else f"{self.path}: {self.message}"
 
 
 class GalfeedError(Exception):
@@ -16,14 +44,15 @@ class FeedmeError(GalfeedError):
 
     Args:
         path: the file, as the user named it.
-        line: line number from 1, or 0 when the file as a whole is meant.
+        place: where in it, or its line only.
         message: what is wrong and what was expected.
         stdout: what GALFIT itself prints before it stops for this reason, if it does.
     """
 
-    def __init__(self, path: str, line: int, message: str, stdout: str = "") -> None:
-        super().__init__(f"{path}:{line}: {message}" if line else f"{path}: {message}")
-        self.path, self.line, self.message, self.stdout = path, line, message, stdout
+    def __init__(self, path: str, place: Place | int, message: str, stdout: str = "") -> None:
+        self.remark = Remark(path, place if isinstance(place, Place) else Place(place), message)
+        super().__init__(str(self.remark))
+        self.path, self.line, self.message, self.stdout = path, self.remark.place.line, message, stdout
 
 
 class UnsupportedError(FeedmeError):

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
+from galfeed.errors import Place, Remark
+
 Unit = Literal["pix", "mag", "deg", "ADU", "ADU/pix", ""]
 
 FUNCTIONS = (
@@ -131,7 +133,7 @@ class Component:
         c0, bending, fourier, rotation: hidden parameters; None or empty when not given.
         inner, outer: component numbers after ``Ti)`` and ``To)``.
         skip: the number after ``Z)``.
-        line: line of ``0)`` or ``T0)`` in the menu.
+        places: where its lines stand in the menu, by menu key in lower case; "0" is ``0)`` or ``T0)``, "ti" is ``Ti)``.
         hidden: groups of hidden parameters as the menu first names them, such as ("f", "c"); GALFIT keeps
             that order in all outputs.  Groups left out follow in the order of ``HIDDEN``.
     """
@@ -146,8 +148,12 @@ class Component:
     inner: tuple[int, ...] = ()
     outer: tuple[int, ...] = ()
     skip: int = 0
-    line: int = field(default=0, compare=False)
+    places: dict[str, Place] = field(default_factory=dict, compare=False)
     hidden: tuple[str, ...] = field(default=(), compare=False)
+
+    def place(self, key: str = "0") -> Place:
+        """Where a key stands in the menu; where the component begins if the menu does not give it."""
+        return self.places.get(key) or self.places.get("0") or Place()
 
     @property
     def word(self) -> str:
@@ -254,7 +260,7 @@ class Control:
         zeropoint: J, mag.
         plate_scale: K, arcsec a pixel in x and y.
         display: O.  mode: P, 0 fit, 1 model, 2 image block, 3 components.
-        lines: line number of each key given, such as ("H", 12).
+        places: where the lines stand in the menu, by letter.
         comments: words that stand where a name could and begin a comment, by field, such as ("kernel", "#"); the
             name is blank then, but GALFIT prints them.
     """
@@ -273,12 +279,12 @@ class Control:
     plate_scale: tuple[float, float] = (1.0, 1.0)
     display: str = "both"
     mode: int = 0
-    lines: tuple[tuple[str, int], ...] = field(default=(), compare=False)
+    places: dict[str, Place] = field(default_factory=dict, compare=False)
     comments: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
-    def line(self, key: str) -> int:
-        """Line of a control key in the menu, 0 when it is not given."""
-        return dict(self.lines).get(key, 0)
+    def place(self, key: str) -> Place:
+        """Where a control key stands in the menu."""
+        return self.places.get(key, Place())
 
 
 @dataclass(frozen=True)
@@ -327,13 +333,13 @@ class Job:
         control: the control lines.
         components: in the order of the file.
         path: the file's name as the user gave it.
-        warnings: lines for stderr, of what GALFIT reads otherwise than it looks.
+        warnings: what GALFIT reads otherwise than it looks.
     """
 
     control: Control
     components: tuple[Component, ...]
     path: str = field(default="", compare=False)
-    warnings: tuple[str, ...] = field(default=(), compare=False)
+    warnings: tuple[Remark, ...] = field(default=(), compare=False)
 
     def parameter(self, ref: ParamRef) -> Parameter:
         return self.components[ref.component - 1].parameter(ref.key)

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     # records
     "__init__": "",
     "errors": "",
-    "job": "",
+    "job": "errors",
     "result": "job",
     "profiles": "job",
     "model.romberg": "",
@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "model.truncation": "job model.shape profiles",
     "tables": "job profiles model.shape model.truncation",
     "feedme.menu": "job profiles model.shape model.truncation",
-    "feedme.block": "job",
+    "feedme.block": "errors job",
     "feedme.reader": "feedme.block errors feedme.grammars job feedme.menu profiles",
     "feedme": "feedme.menu feedme.reader",
     "feedme.constraints": "errors feedme.grammars tables job",

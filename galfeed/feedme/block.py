@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from galfeed.errors import Place
 from galfeed.job import (
     TRUNCATIONS,
     BendingMode,
@@ -46,13 +47,13 @@ class Block:
     Args:
         name: after ``0)`` or ``T0)``.
         slots: numbers 1 to 10 (1 to 3 of a sky).
-        lines: line of the head and of other keys that can turn out to be wrong.
+        places: where its lines stand.
         hidden: groups of hidden parameters in the order in which they came.
     """
 
     name: str
     slots: list[Parameter]
-    lines: dict[str, int]
+    places: dict[str, Place]
     c0: Parameter | None = None
     bending: dict[int, Parameter] = field(default_factory=dict)
     fourier: dict[int, tuple[Parameter, Parameter]] = field(default_factory=dict)
@@ -122,7 +123,7 @@ class Block:
             inner=self.inner,
             outer=self.outer,
             skip=0 if truncation else self.skip,
-            line=self.lines["0)"],
+            places=self.places,
             hidden=tuple(self.hidden),
         )
         return read.renamed()

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from lark import Token, UnexpectedInput
 
-from galfeed.errors import FeedmeError
+from galfeed.errors import FeedmeError, Place, Remark
 from galfeed.feedme import grammars
 from galfeed.job import Constraint, Job, PairRange, Range, Tie
 from galfeed.tables import header_specs
@@ -60,13 +60,13 @@ class ConstraintFile:
             last one does.
         flags: of GALFIT's FLAGS, such as ("C-1",).
         messages: lines that GALFIT prints on stdout about it.
-        warnings: lines for stderr.
+        warnings: what to say on stderr.
     """
 
     constraints: tuple[Constraint, ...] = ()
     flags: tuple[str, ...] = ()
     messages: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Remark, ...] = ()
 
 
 def load(job: Job, folder: Path) -> ConstraintFile:
@@ -80,13 +80,13 @@ def load(job: Job, folder: Path) -> ConstraintFile:
         FeedmeError: as :func:`parse`.
     """
     name = job.control.constraints
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Remark, ...] = ()
     if name.lower() not in ("", "none"):
         try:
             return parse((folder / name).read_bytes().decode("utf-8-sig", "surrogateescape"), name, job)
         except OSError:
-            place = f"{job.path}:{job.control.line('G')}"
-            warnings = (f"{place}: constraint file '{name}' not found: no constraints",)
+            what = f"constraint file '{name}' not found: no constraints"
+            warnings = (Remark(job.path, job.control.place("G"), what),)
     return ConstraintFile((), (NO_FILE,), MESSAGES[NO_FILE], warnings)
 
 
@@ -118,7 +118,7 @@ class _Reader:
         self.line = 0
         self.constraints: list[Constraint] = []
         self.flags: set[str] = set()
-        self.warnings: list[str] = []
+        self.warnings: list[Remark] = []
 
     def read(self, number: int, line: str) -> bool:
         """Take in one line; False ends the reading."""
@@ -131,7 +131,7 @@ class _Reader:
         return bool(getattr(self, constraint.data)(*constraint.children))
 
     def warn(self, message: str) -> None:
-        self.warnings.append(f"{self.path}:{self.line}: {message}")
+        self.warnings.append(Remark(self.path, Place(self.line), message))
 
     def malformed(self, message: str) -> bool:
         self.flags.add(SYNTAX)

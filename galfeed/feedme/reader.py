@@ -13,7 +13,7 @@ from typing import Any
 
 from lark import Token, UnexpectedInput
 
-from galfeed.errors import FeedmeError, UnsupportedError
+from galfeed.errors import FeedmeError, Place, Remark, UnsupportedError
 from galfeed.feedme import grammars
 from galfeed.feedme.block import Block, ten_parameters, three_parameters, truncation_parameters
 from galfeed.job import FUNCTIONS, Component, Control, Job
@@ -90,7 +90,7 @@ class _Reader:
         self.path = path
         self.control = Control()
         self.blocks: list[Block] = []
-        self.warnings: list[str] = []
+        self.warnings: list[Remark] = []
 
     def read(self, rule: str, key: Token, *values: Token) -> None:
         """Take in one line: its key and its values."""
@@ -98,14 +98,14 @@ class _Reader:
             self.warn(key, f"')' stands apart from '{key}', so the values after it are not read")
             values = ()
         if rule in CONTROL:
-            lines = tuple({**dict(self.control.lines), CONTROL[rule]: _line(key)}.items())
+            places = {**self.control.places, CONTROL[rule]: _place(*values[:1], key)}
             changes = self.control_changes(rule, key, values)
-            self.control = replace(self.control, **changes, lines=lines)
+            self.control = replace(self.control, **changes, places=places)
         else:
             getattr(self, rule)(key, *values)
 
     def warn(self, key: Token, message: str) -> None:
-        self.warnings.append(f"{self.path}:{_line(key)}: {message}")
+        self.warnings.append(Remark(self.path, _place(key), message))
 
     def job(self) -> Job:
         """What has been read.
@@ -117,7 +117,7 @@ class _Reader:
             raise FeedmeError(self.path, 0, "no H) line, expected the region to fit, H) xmin xmax ymin ymax")
         if self.control.psf_fine < 1:
             what = f"E) is {self.control.psf_fine}, expected PSF pixels per data pixel, 1 or more"
-            raise FeedmeError(self.path, self.control.line("E"), what)
+            raise FeedmeError(self.path, self.control.place("E"), what)
         components = tuple(block.component(number) for number, block in enumerate(self.blocks, 1))
         for component in components:
             self.check_links(component, components)
@@ -127,25 +127,25 @@ class _Reader:
 
     def check_links(self, component: Component, components: tuple[Component, ...]) -> None:
         """GALFIT stops at a link to nothing, and crashes where it needs one."""
-        lines = self.blocks[component.number - 1].lines
         for key, links in (("Ti)", component.inner), ("To)", component.outer)):
+            place = component.place(key[:2].lower())
             if links and component.is_truncation:
                 what = f"'{key}' in a truncation, expected it in the component that is truncated"
-                raise FeedmeError(self.path, lines[key], what)
+                raise FeedmeError(self.path, place, what)
             for number in links:
                 if not (1 <= number <= len(components) and components[number - 1].is_truncation):
                     what = f"'{key}' names component {number}, expected the number of a truncation, T0)"
-                    raise FeedmeError(self.path, lines[key], what, NO_TRUNCATION.format(component.number))
+                    raise FeedmeError(self.path, place, what, NO_TRUNCATION.format(component.number))
         needs_break = component.variant == 3 or (component.kind, component.variant) == ("edgedisk", 2)
         if needs_break and component.kind not in ("psf", "sky") and not (component.inner or component.outer):
             what = f"'{component.name}' has no break radius, expected Ti) or To) with the number of a truncation"
-            raise FeedmeError(self.path, component.line, what)
+            raise FeedmeError(self.path, component.place(), what)
 
     def check_use(self, component: Component, components: tuple[Component, ...]) -> None:
         """GALFIT crashes in the fit if a truncation that cuts nothing is free."""
         if component.is_truncation and not any(component.number in c.inner + c.outer for c in components):
             what = f"no component has Ti) or To) {component.number}, so this truncation has no effect"
-            self.warnings.append(f"{self.path}:{component.line}: {what}")
+            self.warnings.append(Remark(self.path, component.place(), what))
 
     def check_numbering(self, component: Component) -> None:
         if component.is_truncation or component.kind in ("psf", "sky"):
@@ -153,14 +153,14 @@ class _Reader:
         eight, nine = component.parameter("8"), component.parameter("9")
         if 0 < eight.value <= 1 and not 0 < nine.value <= 1:
             what = "8) looks like an axis ratio, as in menus of GALFIT 2; GALFIT 3 has it at 9) and the angle at 10)"
-            self.warnings.append(f"{self.path}:{component.line}: {what}")
+            self.warnings.append(Remark(self.path, component.place(), what))
 
     # Control lines
 
     def control_changes(self, rule: str, key: Token, values: tuple[Token, ...]) -> dict[str, Any]:
         """Fields of ``Control`` that a line gives."""
         if re.match("a[0-9]", key, re.I):
-            raise UnsupportedError(self.path, _line(key), f"'{key}': {SEVERAL_BANDS}")
+            raise UnsupportedError(self.path, _place(key), f"'{key}': {SEVERAL_BANDS}")
         old = getattr(self.control, rule)
         match rule, values:
             case "psf", _:
@@ -205,25 +205,33 @@ class _Reader:
     # Heads of components
 
     def light(self, key: Token, name: Token) -> None:
-        block = Block(str(name), ten_parameters(), {"0)": _line(key)})
+        block = Block(str(name), ten_parameters(), {"0": _place(name)})
         if block.component(1).kind not in PROFILES:
             known = ", ".join(dict.fromkeys((*FUNCTIONS, *PROFILES)))
-            raise FeedmeError(self.path, _line(key), f"unknown component '{name}', expected one of {known}")
+            raise FeedmeError(self.path, _place(key), f"unknown component '{name}', expected one of {known}")
         self.blocks.append(block)
 
     def sky(self, key: Token, name: Token) -> None:
-        self.blocks.append(Block(str(name), three_parameters(), {"0)": _line(key)}))
+        self.blocks.append(Block(str(name), three_parameters(), {"0": _place(name)}))
 
     def truncation(self, key: Token, name: Token) -> None:
-        self.blocks.append(Block(str(name), truncation_parameters(), {"0)": _line(key)}))
+        self.blocks.append(Block(str(name), truncation_parameters(), {"0": _place(name)}))
 
     # Their lines
 
+    def note(self, menu_key: str, *tokens: Token) -> None:
+        """Remember where a number of the component stands."""
+        self.blocks[-1].places[menu_key] = _place(*tokens)
+
     def position(self, key: Token, *values: Token) -> None:
+        self.note("1", *values, key)
+        self.note("2", *values[1:], key)
         self.blocks[-1].set_position(*_split(values))
 
     def number(self, key: Token, *values: Token) -> None:
-        self.blocks[-1].set_number(_ten(key.lstrip("Tt")), *_split(values))
+        k = _ten(key.lstrip("Tt"))
+        self.note(str(k), *values, key)
+        self.blocks[-1].set_number(k, *_split(values))
 
     def unused(self, key: Token) -> None:
         self.warn(key, f"'{key}' is not used: x and y, with a toggle each, belong in line 1)")
@@ -232,30 +240,37 @@ class _Reader:
         pass
 
     def skip(self, key: Token, *values: Token) -> None:
+        self.note("z", *values, key)
         if values:
             self.blocks[-1].skip = _whole(values[0], 0)
 
     def inner(self, key: Token, *values: Token) -> None:
+        self.note("ti", *values, key)
         self.blocks[-1].inner = tuple(map(int, values))
-        self.blocks[-1].lines["Ti)"] = _line(key)
 
     def outer(self, key: Token, *values: Token) -> None:
+        self.note("to", *values, key)
         self.blocks[-1].outer = tuple(map(int, values))
-        self.blocks[-1].lines["To)"] = _line(key)
 
     def c0(self, key: Token, *values: Token) -> None:
+        self.note("c0", *values, key)
         self.blocks[-1].set_c0(*_split(values))
 
     def bending(self, key: Token, *values: Token) -> None:
-        self.blocks[-1].set_bending(self.mode(key), *_split(values))
+        n = self.mode(key)
+        self.note(f"b{n}", *values, key)
+        self.blocks[-1].set_bending(n, *_split(values))
 
     def fourier(self, key: Token, *values: Token) -> None:
-        self.blocks[-1].set_fourier(self.mode(key), *_split(values))
+        n = self.mode(key)
+        self.note(f"f{n}a", *values, key)
+        self.note(f"f{n}p", *values[1:], key)
+        self.blocks[-1].set_fourier(n, *_split(values))
 
     def mode(self, key: Token) -> int:
         n = _whole(key[1:], 0)
         if n < 1:
-            raise FeedmeError(self.path, _line(key), f"'{key}', expected a mode number of 1 or more")
+            raise FeedmeError(self.path, _place(key), f"'{key}', expected a mode number of 1 or more")
         return n
 
     def rotation_function(self, key: Token, *values: Token) -> None:
@@ -267,15 +282,19 @@ class _Reader:
         block.set_rotation(function)
 
     def rotation(self, key: Token, *values: Token) -> None:
-        self.blocks[-1].set_rotation_number(_ten(key[1:]), *_split(values))
+        k = _ten(key[1:])
+        self.note(f"r{k}", *values, key)
+        self.blocks[-1].set_rotation_number(k, *_split(values))
 
 
 # Tokens
 
 
-def _line(token: Token) -> int:
-    assert token.line is not None
-    return token.line - 1  # the text was given a line break in front
+def _place(*tokens: Token) -> Place:
+    """Where the first of some tokens stands; a text is given a line break in front."""
+    line, column = tokens[0].line, tokens[0].column
+    assert line is not None and column is not None
+    return Place(line - 1, column)
 
 
 def _split(values: tuple[Token, ...]) -> tuple[list[float], list[int]]:
@@ -317,20 +336,20 @@ def _error(error: UnexpectedInput, text: str, path: str) -> FeedmeError:
     token = getattr(error, "token", None)
     if token is not None and token.type == "$END":
         return FeedmeError(path, 0, "no component, expected at least one, such as 0) sersic")
-    number, column = error.line - 1, error.column - 1
-    line = text.split("\n")[number - 1]
-    before, found = line[:column].split(), line[column:].split()
+    place = Place(error.line - 1, error.column)
+    line = text.split("\n")[place.line - 1]
+    before, found = line[: place.column - 1].split(), line[place.column - 1 :].split()
     bands = r"\s*J\S*\s+[0-9.]+,[0-9.]|.*\s(cheb|band)\b"
     if re.match(bands, line, re.I) or re.search(r"^\s*A[0-9]\)", text, re.M | re.I):
-        return UnsupportedError(path, number, f"'{line.split()[0]}': {SEVERAL_BANDS}")
+        return UnsupportedError(path, place, f"'{line.split()[0]}': {SEVERAL_BANDS}")
     if not before:
-        return FeedmeError(path, number, _wrong_key(found[0]))
+        return FeedmeError(path, place, _wrong_key(found[0]))
     wanted: set[str] = getattr(error, "expected", set())
     what = next((words for terminal, words in EXPECTED.items() if terminal in wanted), "the end of the line")
     if before[0][0] in "Hh":
         what = "four whole numbers, xmin xmax ymin ymax"
     found_word = f"'{found[0]}'" if found else "nothing"
-    return FeedmeError(path, number, f"{found_word} after '{before[-1]}', expected {what}")
+    return FeedmeError(path, place, f"{found_word} after '{before[-1]}', expected {what}")
 
 
 def _wrong_key(word: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from galfeed.errors import ImageError
+from galfeed.errors import ImageError, Remark
 from galfeed.images.fitsfile import FitsImage, number
 from galfeed.images.inputs import Field, Inputs, Region, is_none
 from galfeed.images.masks import read_mask
@@ -59,7 +59,7 @@ class Exposure:
         flags: GALFIT's FLAGS from A-1 on, in its order.
         messages: what GALFIT prints between the line about the constraints and the blank line that ends the
             messages; one string a line.
-        warnings: lines for stderr.
+        warnings: what to say on stderr.
         source: for the first image of the output block; None without data.
     """
 
@@ -77,7 +77,7 @@ class Exposure:
     sky_rms: float | None = None
     flags: tuple[str, ...] = ()
     messages: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Remark, ...] = ()
     source: Source | None = None
 
 
@@ -101,11 +101,19 @@ def load(
         skyrms: the sky's RMS for it, ADU; a negative one counts as not given.
 
     Raises:
-        FeedmeError: ``E)`` below 1, or a fitting region that is missing, reversed or outside the image.
-        ImageError: a file that cannot be used: cut short, too small for the region, NaN in the sigma image or
-            the PSF, GAIN or NCOMBINE 0 where needed, a negative EXPTIME, no good pixel at all.
+        FeedmeError: ``E)`` below 1; a fitting region that is missing, reversed or outside the image; a file that
+            cannot be used: cut short, NaN in the sigma image or the PSF, GAIN or NCOMBINE 0 where needed, a negative
+            EXPTIME, no good pixel at all.
     """
-    control, inputs = job.control, Inputs(job, folder)
+    inputs = Inputs(job, folder)
+    try:
+        return _load(inputs, noskyest, skyped, skyrms)
+    except ImageError as error:
+        raise inputs.placed(error) from None
+
+
+def _load(inputs: Inputs, noskyest: bool, skyped: float | None, skyrms: float | None) -> Exposure:
+    control = inputs.job.control
     if control.psf_fine < 1:
         raise inputs.error("E", f"E) is {control.psf_fine}, expected the oversampling of the PSF, 1 or more")
     image = inputs.image("A", control.data, "data image", "only a model is made")

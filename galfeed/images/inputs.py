@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from galfeed.errors import FeedmeError, ImageError
+from galfeed.errors import FeedmeError, ImageError, Remark
 from galfeed.images.fitsfile import Absent, FitsImage, read
 from galfeed.job import Job
 
@@ -65,14 +65,14 @@ class Inputs:
     Args:
         flags: codes for FLAGS.
         messages: lines for stdout, verbatim.
-        warnings: lines for stderr, with the menu's name and line in front.
+        warnings: what to say on stderr.
     """
 
     job: Job
     folder: Path
     flags: list[str] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[Remark] = field(default_factory=list)
 
     def say(self, flag: str, *lines: str) -> None:
         self.flags.append(flag)
@@ -80,11 +80,17 @@ class Inputs:
 
     def warn(self, key: str, text: str) -> None:
         """Note something about the file named on a control line."""
-        line = self.job.control.line(key)
-        self.warnings.append(f"{self.job.path}:{line}: {text}" if line else f"{self.job.path}: {text}")
+        self.warnings.append(Remark(self.job.path, self.job.control.place(key), text))
 
     def error(self, key: str, text: str) -> FeedmeError:
-        return FeedmeError(self.job.path, self.job.control.line(key), text)
+        return FeedmeError(self.job.path, self.job.control.place(key), text)
+
+    def placed(self, error: ImageError) -> FeedmeError:
+        """The same error, at the line of the menu that names the file."""
+        control = self.job.control
+        names = {"A": control.data, "C": control.sigma, "D": control.psf, "F": control.mask}
+        key = next((key for key, name in names.items() if name == error.path), "D")  # D has the kernel as well
+        return self.error(key, str(error))
 
     def path(self, name: str) -> Path:
         return self.folder / os.path.expanduser(name)

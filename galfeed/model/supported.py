@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from galfeed.errors import FeedmeError
+from galfeed.errors import FeedmeError, Remark
 from galfeed.job import Job
 
 
-def check_stars(job: Job, *, fitted: bool) -> tuple[str, ...]:
+def check_stars(job: Job, *, fitted: bool) -> tuple[Remark, ...]:
     """What to say of point sources where there is no PSF image: nothing is drawn of them.
 
     Raises:
@@ -14,5 +14,6 @@ def check_stars(job: Job, *, fitted: bool) -> tuple[str, ...]:
     """
     stars = [component for component in job.components if component.kind == "psf"]
     if stars and fitted:
-        raise FeedmeError(job.path, stars[0].line, "a psf component needs a PSF image, expected one at D)")
-    return tuple(f"{job.path}:{star.line}: no PSF image, so nothing is drawn of this psf component" for star in stars)
+        raise FeedmeError(job.path, stars[0].place(), "a psf component needs a PSF image, expected one at D)")
+    what = "no PSF image, so nothing is drawn of this psf component"
+    return tuple(Remark(job.path, star.place(), what) for star in stars)
