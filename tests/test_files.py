@@ -61,6 +61,41 @@ def test_replace_writes_to_a_device():
     assert not stat.S_ISREG(os.stat(os.devnull).st_mode)
 
 
+@pytest.mark.parametrize("system", [Path("/proc/self/fd"), Path("/nowhere")])
+def test_drafts_have_no_visible_name(tmp_path, monkeypatch, system):
+    monkeypatch.setattr(files, "OPEN_FILES", system)
+    for data in (b"old and longer", b"new"):
+        with files.draft(tmp_path, data) as whole:
+            assert not [name for name in names(tmp_path) if not name.startswith((".galfeed-", "block"))]
+            whole.put(tmp_path / "block.fits")
+        assert (tmp_path / "block.fits").read_bytes() == data
+        assert names(tmp_path) == ["block.fits"]
+    with files.draft(tmp_path, b"late") as whole, pytest.raises(FileExistsError):
+        whole.name(tmp_path / "block.fits")
+    assert names(tmp_path) == ["block.fits"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="files without a name are known to Linux only")
+def test_a_draft_leaves_nothing_in_the_folder(tmp_path):
+    with files.draft(tmp_path, b"x"):
+        assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("error", [errno.EOPNOTSUPP, errno.EISDIR])
+def test_file_systems_without_nameless_files(tmp_path, monkeypatch, error):
+    plain = os.open
+
+    def refuse(path, flags, *rest, **named):
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(error, os.strerror(error))
+        return plain(path, flags, *rest, **named)
+
+    monkeypatch.setattr(os, "open", refuse)
+    files.replace(tmp_path / "block.fits", b"data")
+    assert restart.claim(tmp_path, "text") == "galfit.01"
+    assert names(tmp_path) == ["block.fits", "galfit.01"]
+
+
 def test_missing_folder(tmp_path):
     path = tmp_path / "no" / "block.fits"
     with pytest.raises(OutputError, match=r"block\.fits: cannot be written: no such file or directory$"):

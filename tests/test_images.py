@@ -432,11 +432,23 @@ def test_images_of_another_size_are_read_by_their_pixels(folder):
     )
 
 
-@pytest.mark.parametrize("key", ["mask", "sigma"])
-def test_images_too_small_for_the_region(folder, key):
-    write(folder, "small.fits", np.ones((19, 24), np.float32))
-    with pytest.raises(FeedmeError, match="small.fits: the .* is 24 x 19 pixels, expected 24 x 20"):
-        load(job(**{key: "small.fits"}), folder)
+@pytest.mark.parametrize("shape", [(19, 24), (20, 23), (3, 40), (40, 3)])
+def test_images_too_small_for_the_region(folder, shape):
+    """GALFIT: what a sigma image does not reach has no weight.  It finds anything beyond a mask; here that is good."""
+    covered = tuple(map(slice, shape))
+    write(folder, "small.fits", np.full(shape, 3, np.float32))
+
+    exposure = load(job(sigma="small.fits", mask="none"), folder)
+    assert (exposure.sigma[covered] == 3).all()
+    assert (exposure.sigma == 1e10).sum() == NX * NY - (exposure.sigma == 3).sum() > 0
+    assert exposure.flags == ("A-2", "A-4", "I-4")
+    assert told(exposure)[0].endswith("the data image 24 x 20: pixels beyond it have no weight")
+
+    exposure = load(job(sigma="none", mask="small.fits"), folder)
+    assert not exposure.good[covered].any()
+    assert exposure.good.any()
+    assert exposure.flags == ("A-2", "I-5", "A-5")
+    assert told(exposure)[0].endswith("the data image 24 x 20: pixels beyond it are good")
 
 
 # --- sigma image ---

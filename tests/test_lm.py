@@ -148,3 +148,17 @@ def test_a_canonical_form_is_applied_to_every_trial():
     start = torch.tensor([[1.0, 1.0]], dtype=torch.float64)
     minimise(evaluate, start, free(2), canonical=lambda u: u.abs())
     assert min(seen) >= 0
+
+
+def test_a_perfect_fit_ends():
+    """A model that falls towards 0 for ever: where nothing is left of chi^2 there is nothing to gain."""
+
+    def evaluate(u, rows):
+        value = u.exp()  # data 0
+        return Normal(value.square().sum(1), -value.square(), value.square()[:, :, None])
+
+    wide = torch.full((1, 1), math.inf, dtype=torch.float64)
+    limits = Limits(-wide, wide, torch.ones(1, dtype=torch.float64))
+    solution = minimise(evaluate, torch.zeros(1, 1, dtype=torch.float64), limits, Countdown())
+    assert solution.status == [Status.CONVERGED]
+    assert 1e-40 < solution.chi2.item() < 1e-38

@@ -20,6 +20,7 @@ from torch import Tensor
 from galfeed.result import Status
 
 LEAST_DAMPING, MOST_DAMPING = 1e-30, 1e10
+NOTHING = 1e-38  # a chi^2 that single precision, in which images are kept, cannot tell from 0
 SINGULAR = 1e-14  # smallest eigenvalue of a normal matrix scaled to unit diagonal
 
 
@@ -155,7 +156,7 @@ def minimise(
         limits: a problem whose solution lies outside ends at the limit.
         strategy: of damping and ending; :class:`Gain` by default.
         tolerance: (B,) or one number: converged when the undamped step promises to lower chi^2 by less than this
-            fraction of it.
+            fraction of it, or when nothing is left of chi^2.
         stalled: likewise; a problem that ends while more than this is promised has stalled.
         canonical: unknowns (b, P) -> the same point in other numbers, applied to every trial.
         max_iterations: steps tried, refused ones included.
@@ -183,7 +184,7 @@ def minimise(
 
     for number in range(1, max_iterations + 1):
         rows = everyone[torch.tensor([s is None for s in status], device=start.device)]
-        ready = ~(promised(rows) > tolerance[rows])  # chi^2 of exactly 0 makes it nan
+        ready = ~(promised(rows) > tolerance[rows]) | (chi2[rows] < NOTHING)  # chi^2 of exactly 0 makes it nan
         for row in rows[ready].tolist():
             status[row] = Status.CONVERGED
         rows = rows[~ready]

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from galfeed.errors import FeedmeError, ImageError, Remark
 from galfeed.images.fitsfile import Absent, FitsImage, read
 from galfeed.job import Job
@@ -113,19 +115,37 @@ class Inputs:
         return image
 
 
-def check_cover(inputs: Inputs, key: str, what: str, image: FitsImage, field: Field) -> None:
-    """Warn of an image of another size than the data; GALFIT reads it by its own pixel coordinates.
+def beside(
+    inputs: Inputs,
+    key: str,
+    what: str,
+    image: FitsImage,
+    field: Field,
+    otherwise: str,
+    undefined: float | None = np.nan,
+) -> np.ndarray:
+    """The fitting region of an image that goes with the data.  (H, W) float64
 
-    Raises:
-        ImageError: it does not hold the fitting region.
+    An image of another size is read by its own pixel coordinates, with a warning.
+
+    Args:
+        inputs: the warning is added to it.
+        key, what: the control line that names the image, and what it is.
+        image: the whole of it.
+        field: the region.
+        otherwise: what pixels are that the image does not reach, for the warning; they are 0.
+        undefined: the value of pixels marked by BLANK; None: as stored.
     """
-    if not field.region.within(image.shape):
-        raise ImageError(
-            image.name,
-            f"the {what} is {size(image.shape)} pixels, expected {size(field.shape)} like the data image",
-        )
+    region, (ny, nx) = field.region, image.shape
     if image.shape != field.shape:
-        inputs.warn(key, f"{what} '{image.name}' is {size(image.shape)} pixels, the data image {size(field.shape)}")
+        beyond = "" if region.within(image.shape) else f": pixels beyond it {otherwise}"
+        sizes = f"is {size(image.shape)} pixels, the data image {size(field.shape)}"
+        inputs.warn(key, f"{what} '{image.name}' {sizes}{beyond}")
+    inside = Region(region.x1, min(region.x2, nx), region.y1, min(region.y2, ny))
+    found = np.zeros(region.shape)
+    height, width = inside.shape
+    found[:height, :width] = image.plane(*inside.window, undefined)
+    return found
 
 
 def is_none(name: str) -> bool:

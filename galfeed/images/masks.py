@@ -13,7 +13,7 @@ import numpy as np
 
 from galfeed.errors import ImageError
 from galfeed.images.fitsfile import may_be_fits
-from galfeed.images.inputs import Field, Inputs, check_cover, is_none
+from galfeed.images.inputs import Field, Inputs, beside, is_none
 
 _NUMBER = r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
 _PIXEL = re.compile(rf"{_NUMBER}\s+{_NUMBER}")
@@ -39,7 +39,7 @@ def read_mask(inputs: Inputs, field: Field) -> Mask:
     :func:`read_list`.
 
     Raises:
-        ImageError: a file that cannot be used or does not hold the region.
+        ImageError: a file that cannot be used.
     """
     name = inputs.job.control.mask
     if not is_none(name) and os.path.isfile(inputs.path(name)):
@@ -58,8 +58,7 @@ def read_mask(inputs: Inputs, field: Field) -> Mask:
         inputs.say("I-5", "-- WARNING:  The pixel mask is not the same size as the data.", "")
         if not field.has_data:
             return _nothing(field)
-        check_cover(inputs, "F", "mask", image, field)
-    values = image.plane(*field.region.window, undefined=None)
+    values = beside(inputs, "F", "mask", image, field, "are good", undefined=None)
     return Mask(bad=~(values < 1), marked=values != 0)
 
 

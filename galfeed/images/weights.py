@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from galfeed.errors import ImageError
-from galfeed.images.inputs import Field, Inputs, check_cover
+from galfeed.images.inputs import Field, Inputs, beside
 from galfeed.images.sigma import NO_WEIGHT, estimate_sky, internal_sigma
 
 Sky = tuple[float, float]
@@ -41,7 +41,7 @@ def read_sigma(inputs: Inputs, field: Field) -> np.ndarray | None:
     """The sigma image as in its file.  (H, W) float64, or None if there is none.
 
     Raises:
-        ImageError: a file that cannot be used or does not hold the region.
+        ImageError: a file that cannot be used.
     """
     name = inputs.job.control.sigma
     image = inputs.image("C", name, "sigma image", "made from the data")
@@ -49,8 +49,7 @@ def read_sigma(inputs: Inputs, field: Field) -> np.ndarray | None:
         return None
     if not field.has_data and image.shape != field.shape:
         return unweighted(field)
-    check_cover(inputs, "C", "sigma image", image, field)
-    return image.plane(*field.region.window)
+    return beside(inputs, "C", "sigma image", image, field, "have no weight")
 
 
 def unweighted(field: Field) -> np.ndarray:

@@ -12,6 +12,9 @@ from pathlib import Path
 
 from galfeed.errors import OutputError
 
+OPEN_FILES = Path("/proc/self/fd")
+"""Where the system shows the open files of a process; absent on others than Linux."""
+
 
 def check_writable(folder: Path, name: str) -> None:
     """See before a fit whether its output can be written where it is wanted.
@@ -48,7 +51,7 @@ def replace(path: Path, data: bytes) -> None:
             target.write_bytes(data)  # a device or a pipe: nothing to put in its place
             return
         with draft(target.parent, data) as whole:
-            os.replace(whole, target)
+            whole.put(target)
 
 
 def append(path: Path, text: str) -> None:
@@ -81,15 +84,84 @@ def _write_whole(file: int, data: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+class Draft:
+    """A complete file that waits for its name.
+
+    Where the system can do so, it has no name at all until then, so that a process that is killed leaves nothing.
+
+    Args:
+        folder: where the file is to be.
+        source: its hidden name, or the system's name of the open file.
+    """
+
+    def __init__(self, folder: Path, source: Path) -> None:
+        self.folder, self.source = folder, source
+
+    def name(self, path: Path) -> None:
+        """Give the file a name in its folder.
+
+        Raises:
+            FileExistsError: the name is taken.
+            OSError: others, among them those of ``restart.NO_LINKS``.
+        """
+        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:  # with a folder given, links to open files are followed
+            os.link(self.source, path.name, dst_dir_fd=folder, follow_symlinks=True)
+        finally:
+            os.close(folder)
+
+    def put(self, path: Path) -> None:
+        """Put the file in the place of what has this name."""
+        if self.source.parent == self.folder:
+            os.replace(self.source, path)
+            return
+        try:
+            self.name(path)
+        except FileExistsError:
+            hidden = _hidden(self.folder)
+            self.name(hidden)
+            try:
+                os.replace(hidden, path)
+            finally:
+                hidden.unlink(missing_ok=True)
+
+
 @contextmanager
-def draft(folder: Path, data: bytes) -> Iterator[Path]:
-    """A complete file under a hidden name of its own, to be linked or renamed; removed at the end if still there."""
-    path = folder / f".galfeed-{os.getpid()}-{secrets.token_hex(4)}.tmp"
-    create(path, data)
+def draft(folder: Path, data: bytes) -> Iterator[Draft]:
+    """A complete file, to be named or put in the place of another; gone at the end if neither was done.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    file = _open_nameless(folder)
+    if file is None:
+        path = _hidden(folder)
+        create(path, data)
+        try:
+            yield Draft(folder, path)
+        finally:
+            path.unlink(missing_ok=True)
+        return
+    with open(file, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        yield Draft(folder, OPEN_FILES / str(file))
+
+
+def _open_nameless(folder: Path) -> int | None:
+    """A new file without a name; None where the file system knows no such files."""
+    if not OPEN_FILES.is_dir():
+        return None
     try:
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
+        return os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+            return None
+        raise
+
+
+def _hidden(folder: Path) -> Path:
+    return folder / f".galfeed-{os.getpid()}-{secrets.token_hex(4)}.tmp"
 
 
 def create(path: Path, data: bytes) -> None:

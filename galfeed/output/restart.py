@@ -36,7 +36,7 @@ def claim(folder: Path, text: str) -> str:
     data = text.encode("utf-8", "surrogateescape")
     try:
         with files.draft(folder, data) as whole:
-            return next(name for name in _free_names(folder) if _put(whole, folder / name, data))
+            return next(name for name in _free_names(folder) if _named(whole, folder / name, data))
     except OSError as error:
         raise OutputError(f"{folder / 'galfit.NN'}: cannot be written: {files.reason(error)}") from None
 
@@ -46,10 +46,10 @@ def _free_names(folder: Path) -> Iterator[str]:
     return (name for number in itertools.count(1) if (name := f"galfit.{number:02d}") not in taken)
 
 
-def _put(whole: Path, path: Path, data: bytes) -> bool:
+def _named(whole: files.Draft, path: Path, data: bytes) -> bool:
     """Give a complete file its name; False when another process was quicker."""
     try:
-        os.link(whole, path)
+        whole.name(path)
     except FileExistsError:
         return False
     except OSError as error:
