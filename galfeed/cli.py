@@ -17,7 +17,7 @@ from galfeed.errors import FeedmeError, GalfeedError
 from galfeed.feedme import constraints, menu
 from galfeed.model import supported
 from galfeed.options import Options
-from galfeed.output import files, fitlog, imgblock, report, restart
+from galfeed.output import files, fitlog, imgblock, record, report, restart
 from galfeed.result import FitResult, Iteration, Status
 
 if TYPE_CHECKING:
@@ -115,9 +115,11 @@ def run(file: Path, name: str, folder: Path, asked: Options, clock: Clock) -> in
         if exposure.data is None:
             mode = MODEL
         stars = () if exposure.psf is not None else supported.check_stars(job, fitted=mode == FIT)
-        _check_outputs(job.control.output, folder, mode)
-    for warning in (*job.warnings, *limits.warnings, *exposure.warnings, *stars):
-        _warn(str(warning))
+        output = SUBCOMPS_NAME if mode == SUBCOMPONENTS else job.control.output
+        _check_outputs(output, folder, mode, asked)
+    warnings = [str(warning) for warning in (*job.warnings, *limits.warnings, *exposure.warnings, *stars)]
+    for warning in warnings:
+        _warn(warning)
     _say(report.opening(job, menu.dump(job), (*limits.messages, *exposure.messages)))
     with clock.phase("imports"):
         import torch
@@ -129,21 +131,19 @@ def run(file: Path, name: str, folder: Path, asked: Options, clock: Clock) -> in
         flags = limits.flags + exposure.flags
         task = fit.Task(job, exposure, limits.constraints, flags, mode, "exact" if asked.exact else "galfit")
         result = _fitted(task, asked)
+    with clock.phase("doubts"):
+        doubts = _doubts(result, task, name)
+    for doubt in doubts:
+        _warn(doubt)
     if result.status.failed:
         _say(report.failure(result.status.value))
-        _warn(f"{name}: no solution: {result.status.value}")
-        return FAILED
-    if result.attempts > 1:
-        _warn(f"{name}: the fit was started {result.attempts} times; the best result is kept")
-    if result.status is Status.STALLED:
-        _warn(f"{name}: {result.status.value}; do not trust this fit")
-    if not asked.exact:
-        with clock.phase("doubts"):
-            doubt = fit.doubts(result.job, exposure)
-        if doubt:
-            _warn(doubt)
     with clock.phase("writing"):
-        _write(result, task, folder, asked)
+        logfile = None if result.status.failed else _write(result, task, folder, asked)
+        if asked.record:
+            text = record.dump(result, exposure, output, logfile, (*warnings, *doubts), task.accuracy)
+            files.replace(folder / record.file_name(output), text.encode("utf-8", "surrogateescape"))
+    if result.status.failed:
+        return FAILED
     if result.status is Status.NOTHING_FREE:
         _say(report.nothing_free())
     elif mode == FIT:
@@ -155,10 +155,28 @@ def run(file: Path, name: str, folder: Path, asked: Options, clock: Clock) -> in
     return DONE
 
 
-def _check_outputs(output: str, folder: Path, mode: int) -> None:
-    files.check_writable(folder, SUBCOMPS_NAME if mode == SUBCOMPONENTS else output)
+def _check_outputs(output: str, folder: Path, mode: int, asked: Options) -> None:
+    files.check_writable(folder, output)
     if mode == FIT:
         files.check_writable(folder, fitlog.NAME)
+    if asked.record:
+        files.check_writable(folder, record.file_name(output))
+
+
+def _doubts(result: FitResult, task: Task, name: str) -> list[str]:
+    """What to say on stderr of a result that should not be taken for a good one."""
+    from galfeed import fit
+
+    if result.status.failed:
+        return [f"{name}: no solution: {result.status.value}"]
+    doubts = []
+    if result.attempts > 1:
+        doubts.append(f"{name}: the fit was started {result.attempts} times; the best result is kept")
+    if result.status is Status.STALLED:
+        doubts.append(f"{name}: {result.status.value}; do not trust this fit")
+    if task.accuracy == "galfit" and (doubt := fit.doubts(result.job, task.exposure)):
+        doubts.append(doubt)
+    return doubts
 
 
 def _fitted(task: Task, asked: Options) -> FitResult:
@@ -181,14 +199,18 @@ def _fitted(task: Task, asked: Options) -> FitResult:
     return result
 
 
-def _write(result: FitResult, task: Task, folder: Path, asked: Options) -> None:
-    """Write what the mode asks for: all of it, or nothing of a fit whose image block cannot be written."""
+def _write(result: FitResult, task: Task, folder: Path, asked: Options) -> str | None:
+    """Write what the mode asks for: all of it, or nothing of a fit whose image block cannot be written.
+
+    Returns:
+        The name of the restart file, if one was written.
+    """
     job, exposure, mode = result.job, task.exposure, task.mode
     if asked.outsig and exposure.data is not None:
         files.replace(folder / SIGMA_NAME, imgblock.sigma(exposure))
     if mode == SUBCOMPONENTS:
         files.replace(folder / SUBCOMPS_NAME, imgblock.subcomps(result, exposure, restart.next_name(folder)))
-        return
+        return None
     output = folder / job.control.output
     if mode == BLOCK or result.status is Status.NOTHING_FREE:
         files.replace(output, imgblock.block(result, exposure, restart.next_name(folder)))
@@ -204,6 +226,8 @@ def _write(result: FitResult, task: Task, folder: Path, asked: Options) -> None:
         except GalfeedError:
             (folder / logfile).unlink(missing_ok=True)
             raise
+        return logfile
+    return None
 
 
 def _say(text: str) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from galfeed.errors import GalfeedError
 
@@ -21,6 +21,7 @@ class Options:
         noskyest, skyped, skyrms: how the sigma image is made where none is given.
         outsig: write sigma.fits.
         exact: the right numbers where GALFIT's are not.
+        record: write the result as JSON, too.
         help, version: asked for.
         ignored: words that GALFIT ignores too.
     """
@@ -33,6 +34,7 @@ class Options:
     skyrms: float | None = None
     outsig: bool = False
     exact: bool = False
+    record: bool = False
     help: bool = False
     version: bool = False
     ignored: tuple[str, ...] = ()
@@ -61,6 +63,8 @@ def parse(words: list[str]) -> Options:
             found["help"] = True
         elif word == "--exact":
             found["exact"] = True
+        elif word == "--json":
+            found["record"] = True
         elif word == "--version":
             found["version"] = True
         elif word == "-imax":
@@ -71,7 +75,7 @@ def parse(words: list[str]) -> Options:
             raise OptionError("-i: there is no interactive mode; edit the menu and run it")
         elif word.startswith("--"):
             raise OptionError(f"{word}: unknown option; galfeed -help lists them")
-        elif word.startswith("-") and not Path(word).exists():
+        elif word.startswith("-") and not os.path.exists(word):
             ignored.append(word)
         else:
             menus.append(word)
@@ -87,7 +91,7 @@ def _number(option: str, text: str | None) -> float:
 
 def _iterations(text: str | None) -> int:
     """As GALFIT: 0 or a word is one iteration, a negative number the default."""
-    if text is None or text.endswith(".feedme") or Path(text).exists():
+    if text is None or text.endswith(".feedme") or os.path.exists(text):
         raise OptionError(f"-imax: expected a number after it, found {text or 'nothing'}")
     try:
         number = int(text)

@@ -69,11 +69,12 @@ MAY_IMPORT = {
     "output.header": "output.fitscard tables job output.marks profiles result",
     "output.imgblock": "output.fitscard output.header result",
     "output.fitlog": "output.header tables job output.marks result",
+    "output.record": "__init__ tables job output.header output.marks result",
     "output.report": "output.fitlog output.header job output.marks result",
     "output.files": "errors",
     "output.restart": "errors output.files",
     "cli": "errors feedme feedme.constraints feedme.menu fit images model.supported options output.files output.fitlog "
-    "output.imgblock output.report output.restart result",
+    "output.imgblock output.record output.report output.restart result",
     "__main__": "cli",
 }
 # Who imports a library; numpy is free to all.

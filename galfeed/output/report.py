@@ -66,6 +66,9 @@ DESCRIPTION
                 components with Fourier modes, and the usual error bars, where
                 GALFIT's numbers are known to be off.
 
+    --json,     Write the result as JSON as well, beside the output image and
+                under its name: imgblock.json for imgblock.fits.
+
     -outsig,    Write the sigma image that was used into `sigma.fits'.
     -help,      Print this text.
     --version,  Print the version.
