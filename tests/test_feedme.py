@@ -274,6 +274,10 @@ def test_name(word, links, name, variant, header):
         ("I) 30.0 30.0", "'30.0' is no whole number, so the box is read as 30 0"),
         ("R1) 1\nR0) power", "'power' comes too late, the rotation is 'log' already; put R0) first"),
         ("8) .5 1\n9) 30", "8) looks like an axis ratio"),
+        ("Bad stuff", "'Bad' is read as 'B)', expected # in front of a comment"),
+        ("Zero 1", "'Zero' is read as 'Z)', expected # in front of a comment"),
+        ("12) 3 4 1 1", "'12)' is read as '1)'"),
+        ("C) 0.1 1", "'C)' names the sigma image, expected 'C0)' for diskyness"),
     ],
 )
 def test_warns_of_what_is_read_otherwise_than_it_looks(line, warning):
@@ -309,6 +313,19 @@ def test_warns_of_what_is_read_otherwise_than_it_looks(line, warning):
             "in:11: '3)20' has no blank space after '3)', expected some between key and value",
         ),
         (CONTROL + SERSIC + "3) big 1", "in:11: 'big' after '3)', expected a number"),
+        (
+            CONTROL + SERSIC + "3)\u00a020 1",
+            r"in:11: '3)\xa020' has no blank space after '3)', expected some between "
+            "key and value",
+        ),
+        (
+            (CONTROL + SERSIC).replace("\n", "\r"),
+            "in: all of it is one line for GALFIT: its lines end in CR alone, expected LF or CR LF",
+        ),
+        (
+            "B) !o.fits\nH) 1 2 3 4\n" + SERSIC,
+            "in:1: '!o.fits' begins with '!', expected the name alone; an existing file is overwritten",
+        ),
         (CONTROL + SERSIC + "3) \u221220 1", "in:11: '\u221220' after '3)', expected a number"),
         (CONTROL + SERSIC + "3) 4249d-3 1", "in:11: '4249d-3' after '3)', expected a number"),
         (CONTROL + SERSIC + "1) 5, 6", "in:11: '5,' after '1)', expected a number"),
@@ -535,6 +552,30 @@ def test_refuses_what_is_for_several_bands(path, outcome):
     except FeedmeError:
         return
     assert not re.search(r"^\s*(A\d|.*\d,\d.*\b(cheb|band)\b)", path.read_text(errors="replace"), re.M)
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "what"),
+    [
+        ("sersic", "4) 3 1", "this sersic has no line 4), so re is 0"),
+        ("sersic", "5) 2 1", "this sersic has no line 5), so n is 0"),
+        ("expdisk", "3) 15 1", "this expdisk has no line 3), so mag is 0"),
+        ("nuker", "4) 3 1", "this nuker has no line 4), so rb is 0"),
+    ],
+)
+def test_warns_of_a_line_left_out(name, line, what):
+    block = SERSIC.replace("sersic", name) + "6) 1 0\n7) 1 0\n"
+    assert not feedme.parse(CONTROL + block, "in").warnings
+    (warning,) = feedme.parse(CONTROL + block.replace(f"{line}\n", ""), "in").warnings
+    assert str(warning) == f"in:4: {what}"
+
+
+def test_remarks_know_their_column():
+    (warning,) = feedme.parse(CONTROL + SERSIC + "  8)  0.5 1\n 9) 30 1", "in").warnings
+    assert warning.place == (11, 7)
+    with pytest.raises(FeedmeError) as error:
+        feedme.parse(CONTROL + SERSIC + "  8)  five 1\n", "in")
+    assert error.value.remark.place == (11, 7)
 
 
 def test_warns_of_a_truncation_that_cuts_nothing():

@@ -51,6 +51,10 @@ NAMES = (
 """Menu keys of parameter names; a name may be longer.  "alpha" is 5 for all functions, although a king has it at 6."""
 
 
+LONGEST_LINE = 2000
+"""Characters of a line that is read."""
+
+
 @dataclass(frozen=True)
 class ConstraintFile:
     """What a constraint file says.
@@ -123,6 +127,8 @@ class _Reader:
     def read(self, number: int, line: str) -> bool:
         """Take in one line; False ends the reading."""
         self.line = number
+        if len(line) > LONGEST_LINE:
+            return self.malformed(f"a line of {len(line)} characters, expected at most {LONGEST_LINE}")
         try:
             tree: Any = grammars.load("constraints").parse(line)
         except UnexpectedInput:

@@ -6,6 +6,7 @@ before it left: of two alike the later counts, and what it leaves out stays.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,9 @@ from typing import Any
 from lark import Token, UnexpectedInput
 
 from galfeed.errors import FeedmeError, Place, Remark, UnsupportedError
-from galfeed.feedme import grammars
+from galfeed.feedme import consistency, grammars
 from galfeed.feedme.block import Block, ten_parameters, three_parameters, truncation_parameters
-from galfeed.job import FUNCTIONS, Component, Control, Job
+from galfeed.job import FUNCTIONS, Control, Job
 from galfeed.profiles import PROFILES
 
 CONTROL = {
@@ -36,11 +37,10 @@ CONTROL = {
 }
 """Keys of the control lines by the name of their rule, which is also that of their field in ``Control``."""
 
-NO_TRUNCATION = """
--- ERROR: Component #{} is being truncated but it is not pointing 
-          to a truncation function.  Must quit now....
+LEADING_NUMBER = re.compile(r"[-+]?\.?[0-9]")
 
-"""  # noqa: W291
+LONGEST_LINE = 2000
+"""Characters of a line; GALFIT crashes on a little more."""
 
 
 def load(path: Path, name: str) -> Job:
@@ -73,6 +73,12 @@ def parse(text: str, path: str = "") -> Job:
     """
     if "\0" in text:
         raise FeedmeError(path, 0, "this is no text, expected an input file")
+    if "\r" in text and "\n" not in text:
+        raise FeedmeError(path, 0, "all of it is one line for GALFIT: its lines end in CR alone, expected LF or CR LF")
+    for number, line in enumerate(text.split("\n"), 1):
+        if len(line) > LONGEST_LINE and line.strip():
+            what = f"a line of {len(line)} characters, expected at most {LONGEST_LINE}"
+            raise FeedmeError(path, number, what)
     try:
         tree: Any = grammars.load("feedme").parse(f"\n{text}\n")
     except UnexpectedInput as error:
@@ -97,6 +103,7 @@ class _Reader:
         if values and values[-1].type == "LOST":
             self.warn(key, f"')' stands apart from '{key}', so the values after it are not read")
             values = ()
+        self.warn_of_key(rule, key, values)
         if rule in CONTROL:
             places = {**self.control.places, CONTROL[rule]: _place(*values[:1], key)}
             changes = self.control_changes(rule, key, values)
@@ -107,53 +114,26 @@ class _Reader:
     def warn(self, key: Token, message: str) -> None:
         self.warnings.append(Remark(self.path, _place(key), message))
 
+    def warn_of_key(self, rule: str, key: Token, values: tuple[Token, ...]) -> None:
+        """Say so where GALFIT takes a word for a key that it was hardly meant to be."""
+        letter = "Z" if rule == "skip" else CONTROL.get(rule, "")
+        digits = re.match("[0-9]+", key)
+        if letter and re.match("[A-Z]{2}", key, re.I):
+            self.warn(key, f"'{key}' is read as '{letter})', expected # in front of a comment")
+        elif digits and str(_ten(key)) != digits[0]:
+            self.warn(key, f"'{key}' is read as '{_ten(key)})'")
+        elif rule == "sigma" and self.blocks and values and LEADING_NUMBER.match(values[0]):
+            self.warn(key, f"'{key}' names the sigma image, expected 'C0)' for diskyness")
+
     def job(self) -> Job:
         """What has been read.
 
         Raises:
             FeedmeError: what a line by itself does not show.
         """
-        if self.control.region is None:
-            raise FeedmeError(self.path, 0, "no H) line, expected the region to fit, H) xmin xmax ymin ymax")
-        if self.control.psf_fine < 1:
-            what = f"E) is {self.control.psf_fine}, expected PSF pixels per data pixel, 1 or more"
-            raise FeedmeError(self.path, self.control.place("E"), what)
         components = tuple(block.component(number) for number, block in enumerate(self.blocks, 1))
-        for component in components:
-            self.check_links(component, components)
-            self.check_numbering(component)
-            self.check_use(component, components)
+        self.warnings += consistency.check(self.control, components, self.path)
         return Job(self.control, components, self.path, tuple(self.warnings))
-
-    def check_links(self, component: Component, components: tuple[Component, ...]) -> None:
-        """GALFIT stops at a link to nothing, and crashes where it needs one."""
-        for key, links in (("Ti)", component.inner), ("To)", component.outer)):
-            place = component.place(key[:2].lower())
-            if links and component.is_truncation:
-                what = f"'{key}' in a truncation, expected it in the component that is truncated"
-                raise FeedmeError(self.path, place, what)
-            for number in links:
-                if not (1 <= number <= len(components) and components[number - 1].is_truncation):
-                    what = f"'{key}' names component {number}, expected the number of a truncation, T0)"
-                    raise FeedmeError(self.path, place, what, NO_TRUNCATION.format(component.number))
-        needs_break = component.variant == 3 or (component.kind, component.variant) == ("edgedisk", 2)
-        if needs_break and component.kind not in ("psf", "sky") and not (component.inner or component.outer):
-            what = f"'{component.name}' has no break radius, expected Ti) or To) with the number of a truncation"
-            raise FeedmeError(self.path, component.place(), what)
-
-    def check_use(self, component: Component, components: tuple[Component, ...]) -> None:
-        """GALFIT crashes in the fit if a truncation that cuts nothing is free."""
-        if component.is_truncation and not any(component.number in c.inner + c.outer for c in components):
-            what = f"no component has Ti) or To) {component.number}, so this truncation has no effect"
-            self.warnings.append(Remark(self.path, component.place(), what))
-
-    def check_numbering(self, component: Component) -> None:
-        if component.is_truncation or component.kind in ("psf", "sky"):
-            return
-        eight, nine = component.parameter("8"), component.parameter("9")
-        if 0 < eight.value <= 1 and not 0 < nine.value <= 1:
-            what = "8) looks like an axis ratio, as in menus of GALFIT 2; GALFIT 3 has it at 9) and the angle at 10)"
-            self.warnings.append(Remark(self.path, component.place(), what))
 
     # Control lines
 
@@ -304,7 +284,12 @@ def _split(values: tuple[Token, ...]) -> tuple[list[float], list[int]]:
 
 
 def _number(word: str) -> float:
-    return float.fromhex(word) if "x" in word.lower() else float(word)
+    if "x" not in word.lower():
+        return float(word)
+    try:
+        return float.fromhex(word)
+    except OverflowError:
+        return -math.inf if word.startswith("-") else math.inf
 
 
 def _whole(word: str, old: int) -> int:
@@ -338,9 +323,9 @@ def _error(error: UnexpectedInput, text: str, path: str) -> FeedmeError:
         return FeedmeError(path, 0, "no component, expected at least one, such as 0) sersic")
     place = Place(error.line - 1, error.column)
     line = text.split("\n")[place.line - 1]
-    before, found = line[: place.column - 1].split(), line[place.column - 1 :].split()
+    before, found = (re.findall(r"\S+", part, re.A) for part in (line[: place.column - 1], line[place.column - 1 :]))
     bands = r"\s*J\S*\s+[0-9.]+,[0-9.]|.*\s(cheb|band)\b"
-    if re.match(bands, line, re.I) or re.search(r"^\s*A[0-9]\)", text, re.M | re.I):
+    if re.match(bands, line, re.I) or re.search(r"^[ \t]*A[0-9]\)", text, re.M | re.I):
         return UnsupportedError(path, place, f"'{line.split()[0]}': {SEVERAL_BANDS}")
     if not before:
         return FeedmeError(path, place, _wrong_key(found[0]))
@@ -353,7 +338,7 @@ def _error(error: UnexpectedInput, text: str, path: str) -> FeedmeError:
 
 
 def _wrong_key(word: str) -> str:
-    glued = re.match(r"([^\s)]*\))[^\s)]", word)
+    glued = re.match(r"([^\s)]*\))[^\s)]", word, re.A)
     if glued:
         return f"'{word}' has no blank space after '{glued[1]}', expected some between key and value"
     if word[0] in "NnTtXx":
