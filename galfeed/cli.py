@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -13,21 +14,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from galfeed import feedme, images, options
+from galfeed.check import check
 from galfeed.errors import FeedmeError, GalfeedError
 from galfeed.feedme import constraints, menu
 from galfeed.model import supported
 from galfeed.options import Options
-from galfeed.output import files, fitlog, imgblock, record, report, restart
+from galfeed.output import files, fitlog, imgblock, names, record, report, restart
+from galfeed.output.names import BLOCK, FIT, MODEL, SIGMA_NAME, SUBCOMPONENTS, SUBCOMPS_NAME
 from galfeed.result import FitResult, Iteration, Status
 
 if TYPE_CHECKING:
     from galfeed.fit.batch import Task
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
-FIT, MODEL, BLOCK, SUBCOMPONENTS = 0, 1, 2, 3
 TIMING = "GALFEED_TIMING"
 """Environment variable that names a file to receive the seconds spent in each phase, as JSON."""
-SUBCOMPS_NAME, SIGMA_NAME = "subcomps.fits", "sigma.fits"
 
 
 class Clock:
@@ -50,7 +51,10 @@ class Clock:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return the exit code: 0 done, 1 a fit without solution, 2 wrong input."""
+    """Run the command line and return the exit code: 0 done, 1 a fit without solution, 2 wrong input.
+
+    Of ``check`` it is 0 if all jobs can run, 1 if one cannot, 2 for a wrong command line.
+    """
     try:
         asked = options.parse(sys.argv[1:] if arguments is None else arguments)
         if asked.help:
@@ -67,6 +71,8 @@ def main(arguments: list[str] | None = None) -> int:
         _warn(f"{word}: unknown option, ignored")
     clock = Clock()
     try:
+        if asked.check:
+            return _check(asked)
         code = max(_run_safely(name, asked, clock) for name in asked.menus)
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -79,6 +85,8 @@ def command() -> NoReturn:
     """The console script: :func:`main`, and an end without taking torch apart, which takes half a second."""
     sys.stdout = sys.stdout or open(os.devnull, "w")  # closed by the caller
     sys.stderr = sys.stderr or open(os.devnull, "w")
+    if isinstance(sys.stdout, io.TextIOWrapper):  # words of a menu come out as the bytes that they are
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     code = main()
     with suppress(OSError, ValueError):  # a closed terminal or pipe
         sys.stdout.flush()
@@ -88,12 +96,34 @@ def command() -> NoReturn:
 
 def _run_safely(name: str, asked: Options, clock: Clock) -> int:
     """One menu; several are each run in their own folder, as if one had gone there."""
-    folder, file = (Path(), Path(name)) if len(asked.menus) == 1 else (Path(name).parent, Path(name))
+    file = Path(name)
     label = name if len(asked.menus) == 1 else file.name
     try:
-        return run(file, label, folder, asked, clock)
+        return run(file, label, _folder(name, asked), asked, clock)
     except GalfeedError as error:
         return _refuse(error)
+    except (MemoryError, RuntimeError) as error:  # torch has no MemoryError of its own
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+            raise
+        return _refuse(GalfeedError(f"{label}: not enough memory for images of this size"))
+
+
+def _folder(name: str, asked: Options) -> Path:
+    """What the names in a menu are relative to."""
+    return Path() if len(asked.menus) == 1 else Path(name).parent
+
+
+def _check(asked: Options) -> int:
+    """Say what is found in each menu, and for several how many can run."""
+    failing = warned = 0
+    for name in asked.menus:
+        findings = check(Path(name), name, _folder(name, asked), asked)
+        _say("".join(f"{finding}\n" for finding in findings))
+        failing += any(finding.error for finding in findings)
+        warned += bool(findings) and not any(finding.error for finding in findings)
+    if len(asked.menus) > 1:
+        _warn(f"{len(asked.menus)} menus: {failing} cannot run, {warned} with warnings")
+    return FAILED if failing else DONE
 
 
 def run(file: Path, name: str, folder: Path, asked: Options, clock: Clock) -> int:
@@ -115,8 +145,10 @@ def run(file: Path, name: str, folder: Path, asked: Options, clock: Clock) -> in
         if exposure.data is None:
             mode = MODEL
         stars = () if exposure.psf is not None else supported.check_stars(job, fitted=mode == FIT)
-        output = SUBCOMPS_NAME if mode == SUBCOMPONENTS else job.control.output
-        _check_outputs(output, folder, mode, asked)
+        outsig = asked.outsig and exposure.data is not None
+        outputs = names.written(job.control.output, mode, outsig=outsig, recorded=asked.record)
+        for output in outputs:
+            files.check_writable(folder, output)
     warnings = [str(warning) for warning in (*job.warnings, *limits.warnings, *exposure.warnings, *stars)]
     for warning in warnings:
         _warn(warning)
@@ -140,8 +172,8 @@ def run(file: Path, name: str, folder: Path, asked: Options, clock: Clock) -> in
     with clock.phase("writing"):
         logfile = None if result.status.failed else _write(result, task, folder, asked)
         if asked.record:
-            text = record.dump(result, exposure, output, logfile, (*warnings, *doubts), task.accuracy)
-            files.replace(folder / record.file_name(output), text.encode("utf-8", "surrogateescape"))
+            text = record.dump(result, exposure, outputs[0], logfile, (*warnings, *doubts), task.accuracy)
+            files.replace(folder / record.file_name(outputs[0]), text.encode("utf-8", "surrogateescape"))
     if result.status.failed:
         return FAILED
     if result.status is Status.NOTHING_FREE:
@@ -153,14 +185,6 @@ def run(file: Path, name: str, folder: Path, asked: Options, clock: Clock) -> in
     if sys.stdout.isatty():
         _say(report.BELL)
     return DONE
-
-
-def _check_outputs(output: str, folder: Path, mode: int, asked: Options) -> None:
-    files.check_writable(folder, output)
-    if mode == FIT:
-        files.check_writable(folder, fitlog.NAME)
-    if asked.record:
-        files.check_writable(folder, record.file_name(output))
 
 
 def _doubts(result: FitResult, task: Task, name: str) -> list[str]:

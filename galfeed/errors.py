@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+LONGEST = 1000
+"""Characters of a message."""
+
 
 class Place(NamedTuple):
     """Where in a text file: line and column, from 1; 0 where the file as a whole, or the whole line, is meant."""
@@ -32,11 +35,25 @@ class Remark:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.place.line}: {self.message}" if self.place.line else f"{self.path}: {self.message}"
+        return legible(
+            f"{self.path}:{self.place.line}: {self.message}" if self.place.line else f"{self.path}: {self.message}"
+        )
+
+
+def legible(text: str) -> str:
+    """One line of at most ``LONGEST`` characters: words of a damaged file may hold anything.
+
+    What a terminal would not show, or obey, is escaped; undecodable bytes (lone surrogates) are left to the stream.
+    """
+    shown = "".join(c if c.isprintable() or "\ud800" <= c <= "\udfff" else ascii(c)[1:-1] for c in text)
+    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST // 2]} ... {shown[5 - LONGEST // 2 :]}"
 
 
 class GalfeedError(Exception):
     """Base of all errors that a user can cause; ``str(error)`` is one line fit for stderr."""
+
+    def __str__(self) -> str:
+        return legible(super().__str__())
 
 
 class FeedmeError(GalfeedError):

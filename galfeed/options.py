@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from galfeed.errors import GalfeedError
 
 DEFAULT_ITERATIONS = 100
+CHECK = "check"
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Options:
         noskyest, skyped, skyrms: how the sigma image is made where none is given.
         outsig: write sigma.fits.
         exact: the right numbers where GALFIT's are not.
+        check: look at the menus, and run nothing.
         record: write the result as JSON, too.
         help, version: asked for.
         ignored: words that GALFIT ignores too.
@@ -34,6 +36,7 @@ class Options:
     skyrms: float | None = None
     outsig: bool = False
     exact: bool = False
+    check: bool = False
     record: bool = False
     help: bool = False
     version: bool = False
@@ -47,12 +50,17 @@ class OptionError(GalfeedError):
 def parse(words: list[str]) -> Options:
     """Read the command line.
 
+    The word ``check`` counts as the sub-command where it comes first and others follow.
+
     Raises:
         OptionError: an option without its value, an unknown long option, or interactive mode.
     """
     menus: list[str] = []
     ignored: list[str] = []
     found: dict[str, object] = {}
+    if words[0:1] == [CHECK] and len(words) > 1:
+        found["check"] = True
+        words = words[1:]
     rest = iter(words)
     for word in rest:
         if word in ("-o1", "-o2", "-o3"):

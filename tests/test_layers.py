@@ -13,11 +13,11 @@ import pytest
 import galfeed
 
 PACKAGE = Path(galfeed.__file__).parent
+FIXTURES = Path(__file__).parents[1] / "compat_fixtures"
 
 # From bottom to top: a module imports only what is named beside it, and that stands above it in this table.
 MAY_IMPORT = {
     # records
-    "__init__": "",
     "errors": "",
     "job": "errors",
     "result": "job",
@@ -30,7 +30,8 @@ MAY_IMPORT = {
     "tables": "job profiles model.shape model.truncation",
     "feedme.menu": "job profiles model.shape model.truncation",
     "feedme.block": "errors job",
-    "feedme.reader": "feedme.block errors feedme.grammars job feedme.menu profiles",
+    "feedme.consistency": "errors job profiles",
+    "feedme.reader": "feedme.block feedme.consistency errors feedme.grammars job feedme.menu profiles",
     "feedme": "feedme.menu feedme.reader",
     "feedme.constraints": "errors feedme.grammars tables job",
     "options": "errors",
@@ -68,14 +69,32 @@ MAY_IMPORT = {
     "output.fitscard": "",
     "output.header": "output.fitscard tables job output.marks profiles result",
     "output.imgblock": "output.fitscard output.header result",
-    "output.fitlog": "output.header tables job output.marks result",
+    "output.fitlog": "output.header tables job output.marks model.truncation result",
     "output.record": "__init__ tables job output.header output.marks result",
     "output.report": "output.fitlog output.header job output.marks result",
     "output.files": "errors",
     "output.restart": "errors output.files",
-    "cli": "errors feedme feedme.constraints feedme.menu fit images model.supported options output.files output.fitlog "
-    "output.imgblock output.record output.report output.restart result",
+    "output.names": "output.fitlog output.record",
+    # a look before a run
+    "check.menus": "errors job tables",
+    "check.noise": "errors images.exposure images.sigma job",
+    "check.psfs": "errors images.exposure job",
+    "check.pictures": "check.noise errors images.exposure images.inputs images.masks images.sigma job profiles",
+    "check": "check.menus check.noise check.pictures check.psfs errors feedme feedme.constraints images "
+    "images.exposure images.fitsname images.inputs job model.supported options output.files output.names",
+    "cli": "check errors feedme feedme.constraints feedme.menu fit images model.supported options output.files "
+    "output.fitlog output.imgblock output.names output.record output.report output.restart result",
     "__main__": "cli",
+    # reading back
+    "readback.record": "errors job",
+    "readback.words": "job model.shape output.fitlog profiles tables",
+    "readback.fitlog": "errors job output.fitlog readback.record readback.words",
+    "readback.cards": "errors images.fitsfile output.fitscard readback.record",
+    "readback.header": "errors output.fitscard readback.cards readback.fitlog readback.record readback.words",
+    "readback.bands": "errors job output.header readback.record readback.words",
+    "readback.menu": "errors feedme feedme.block job output.header readback.bands readback.record readback.words",
+    "readback": "errors images.fitsfile readback.cards readback.fitlog readback.header readback.menu readback.record",
+    "__init__": "readback",
 }
 # Who imports a library; numpy is free to all.
 LIBRARIES = {
@@ -153,6 +172,12 @@ def loaded_by(*arguments: str) -> tuple[int, set[str]]:
 
 def test_help_is_quick():
     code, loaded = loaded_by("-help")
+    assert code == 0
+    assert not loaded & {"torch", "astropy"}
+
+
+def test_check_is_quick():
+    code, loaded = loaded_by("check", *(str(FIXTURES / case / "galfit.feedme") for case in ("example", "no_psf")))
     assert code == 0
     assert not loaded & {"torch", "astropy"}
 

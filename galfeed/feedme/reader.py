@@ -39,6 +39,12 @@ CONTROL = {
 
 LEADING_NUMBER = re.compile(r"[-+]?\.?[0-9]")
 
+WHOLE = ("psf_fine", "conv_box", "mode", "skip")
+"""Rules whose numbers are read as whole ones."""
+
+HIGHEST_MODE = 28000
+"""Of a Fourier or bending mode; GALFIT runs with a few more, and not with 30000."""
+
 LONGEST_LINE = 2000
 """Characters of a line; GALFIT crashes on a little more."""
 
@@ -104,12 +110,20 @@ class _Reader:
             self.warn(key, f"')' stands apart from '{key}', so the values after it are not read")
             values = ()
         self.warn_of_key(rule, key, values)
+        self.check_size(rule, values)
         if rule in CONTROL:
             places = {**self.control.places, CONTROL[rule]: _place(*values[:1], key)}
             changes = self.control_changes(rule, key, values)
             self.control = replace(self.control, **changes, places=places)
         else:
             getattr(self, rule)(key, *values)
+
+    def check_size(self, rule: str, values: tuple[Token, ...]) -> None:
+        """Raise FeedmeError at a whole number that GALFIT's integers do not hold."""
+        for word in values:
+            if (rule in WHOLE or word.type in ("INTEGER", "TOGGLE")) and re.match("[-+]?0*[1-9][0-9]{9}", word):
+                what = f"'{word}' is too large, expected a whole number below 1000000000"
+                raise FeedmeError(self.path, _place(word), what)
 
     def warn(self, key: Token, message: str) -> None:
         self.warnings.append(Remark(self.path, _place(key), message))
@@ -249,8 +263,8 @@ class _Reader:
 
     def mode(self, key: Token) -> int:
         n = _whole(key[1:], 0)
-        if n < 1:
-            raise FeedmeError(self.path, _place(key), f"'{key}', expected a mode number of 1 or more")
+        if not 1 <= n <= HIGHEST_MODE:
+            raise FeedmeError(self.path, _place(key), f"'{key}', expected a mode number of 1 to {HIGHEST_MODE}")
         return n
 
     def rotation_function(self, key: Token, *values: Token) -> None:

@@ -6,6 +6,7 @@ Source: galfit-reference.md 1.3, 2.2, 5.5, 7, 11; order and text of the messages
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from galfeed.job import Job
 
 DEFAULT_GAIN = 7.0
 DEFAULT_NCOMBINE = 1.0
+LARGEST_REGION = 2**31 - 1
+"""Pixels, as GALFIT counts them; 16 GB for each array."""
 GAIN_KEYWORDS = ("GAIN", "CCDGAIN", "ATODGAIN")
 """Where the gain is looked for; the first that holds a number is used."""
 
@@ -222,6 +225,8 @@ def _field(inputs: Inputs, image: FitsImage | None) -> Field:
         raise inputs.error(
             "H", f"the fitting region {Region(*asked)} is outside the image, which is {Region(1, nx, 1, ny)}"
         )
+    if math.prod(region.shape) > LARGEST_REGION:
+        raise inputs.error("H", f"the fitting region {region} has more than {LARGEST_REGION} pixels")
     return Field(region, (ny, nx), image is not None)
 
 
@@ -232,7 +237,7 @@ def _psf(inputs: Inputs) -> np.ndarray | None:
     if image is None:
         inputs.say("A-2", "-- WARNING: PSF image not found. No convolution performed: ")
         return None
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         psf = image.plane().astype(np.float32)
     if not np.isfinite(psf).all():
         raise ImageError(name, "the PSF has pixels that are not finite, expected numbers")
@@ -246,7 +251,7 @@ def _kernel(inputs: Inputs) -> np.ndarray | None:
     name = inputs.job.control.kernel
     kernel = None
     if not is_none(name):
-        if not inputs.path(name).is_file():
+        if not os.path.isfile(inputs.path(name)):
             inputs.warn("D", f"diffusion kernel '{name}' not found: none applied")
         else:
             kernel = read_kernel(name, inputs.path(name))

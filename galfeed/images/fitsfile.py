@@ -17,9 +17,10 @@ import math
 import mmap
 import os
 import re
+import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -31,7 +32,12 @@ from galfeed.images.fitsname import Extension, FitsName, Range, parse
 BLOCK = 2880
 CARD = 80
 FITS = b"SIMPLE"
+HCOMPRESS = b"\xdd\x99"
 GZIP = b"\x1f\x8b"
+
+MOST_AXES, MOST_FIELDS = 32, 999
+LARGEST = 2**62
+"""Bytes of data that a header may speak of; with more, positions in the file cannot be told."""
 
 MAPPED = 2**24
 """Files of more bytes than this are mapped into memory, not read."""
@@ -78,10 +84,11 @@ class FitsImage:
         Pixels marked by BLANK become ``undefined``; None leaves them as they are.
         """
         stored = self._first()[rows, columns]
-        values: np.ndarray = stored.astype(np.float64)
         scale, zero, blank = (number(self.values.get(key, "")) for key in ("BSCALE", "BZERO", "BLANK"))
-        if scale not in (None, 1.0) or zero not in (None, 0.0):
-            values = values * (1.0 if scale is None else scale) + (zero or 0.0)
+        with np.errstate(over="ignore", invalid="ignore"):  # pixels too large, and NaN of the kind that signals
+            values: np.ndarray = stored.astype(np.float64)
+            if scale not in (None, 1.0) or zero not in (None, 0.0):
+                values = values * (1.0 if scale is None else scale) + (zero or 0.0)
         if blank is not None and self.bitpix > 0 and undefined is not None:
             values[stored == blank] = undefined
         return values
@@ -245,6 +252,18 @@ class _Hdu:
         return self.start + -(-self.size // BLOCK) * BLOCK
 
     @property
+    def tile(self) -> tuple[int, ...]:
+        """Lengths of a tile of a compressed image, the fastest axis last; left out, a tile is a row."""
+        axes = range(len(self.shape), 0, -1)
+        sizes = (self.integer(f"ZTILE{i}", n if i == 1 else 1) for i, n in zip(axes, self.shape, strict=True))
+        return tuple(max(size, 1) for size in sizes)
+
+    @property
+    def tiles(self) -> tuple[int, ...]:
+        """Number of tiles along each axis."""
+        return tuple(-(-n // size) for n, size in zip(self.shape, self.tile, strict=True))
+
+    @property
     def title(self) -> str:
         return f"[{self.index}] {self.text('EXTNAME')}".rstrip()
 
@@ -253,8 +272,18 @@ class _Hdu:
 
     def check(self) -> None:
         """Raise ValueError where the header does not say how the data lie."""
+        if max(self.integer("NAXIS", 0), self.integer("ZNAXIS", 0)) > MOST_AXES:
+            raise ValueError(f"there are more than {MOST_AXES} axes")
+        if self.integer("TFIELDS", 0) > MOST_FIELDS:
+            raise ValueError(f"there are more than {MOST_FIELDS} columns")
+        if self.size > LARGEST:
+            raise ValueError("the data are larger than any file")
         if self.size < 0 or (self.is_image and (self.bitpix not in _TYPES or min(self.shape) < 0)):
             raise ValueError(f"BITPIX {self.bitpix} or axes {self.shape} are not valid")
+        if self.is_image and not self.compressed and self.size < abs(self.bitpix) // 8 * math.prod(self.shape):
+            raise ValueError("PCOUNT or GCOUNT leaves no room for the pixels")
+        if self.is_image and self.compressed and self.integer("NAXIS2", 0) != math.prod(self.tiles):
+            raise ValueError(f"{self.integer('NAXIS2', 0)} tiles, expected {math.prod(self.tiles)}")
 
 
 def _hdus(name: str, data: _Buffer) -> Iterator[_Hdu]:
@@ -349,13 +378,29 @@ def _decompress(name: str, data: _Buffer, hdu: _Hdu) -> FitsImage:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            if hdu.text("ZCMPTYPE") == "HCOMPRESS_1":
+                with fits.open(io.BytesIO(data[:]), disable_image_compression=True) as hdus:
+                    _check_streams(hdu, hdus[hdu.index].data["COMPRESSED_DATA"])
             with fits.open(io.BytesIO(data[:]), do_not_scale_image_data=True) as hdus:
                 text = hdus[hdu.index].header.tostring(endcard=False, padding=False)
                 raw = np.asarray(hdus[hdu.index].data).astype(_TYPES[hdu.bitpix])
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, IndexError) as error:
-        raise ImageError(name, f"the compressed image in {hdu.title} cannot be read: {error}") from None
+        if raw.shape != hdu.shape:
+            raise ValueError(f"its axes are {raw.shape}, expected {hdu.shape}")
+    except Exception as error:  # a damaged table makes astropy raise whatever comes
+        reason = str(error) or type(error).__name__
+        raise ImageError(name, f"the compressed image in {hdu.title} cannot be read: {reason}") from None
     cards = tuple(text[i : i + CARD] for i in range(0, len(text), CARD))
     return FitsImage(name, cards, _values(cards), hdu.bitpix, raw)
+
+
+def _check_streams(hdu: _Hdu, streams: Iterable[np.ndarray]) -> None:
+    """Raise ValueError where a tile says itself that it is of another size: astropy would write beyond its array."""
+    for place, stream in zip(np.ndindex(*hdu.tiles), streams, strict=True):
+        sizes = zip(place, hdu.tile, hdu.shape, strict=True)
+        shape = tuple(min(size, n - i * size) for i, size, n in sizes)
+        head = stream[:10].tobytes()
+        if head and (head[:2] != HCOMPRESS or struct.unpack(">2i", head[2:]) != shape[-2:]):
+            raise ValueError(f"the tile at {place} is not of {shape} pixels")
 
 
 def _cut(image: FitsImage, section: tuple[Range, ...]) -> FitsImage:

@@ -17,6 +17,8 @@ from galfeed.images.inputs import Field, Inputs, beside, is_none
 
 _NUMBER = r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
 _PIXEL = re.compile(rf"{_NUMBER}\s+{_NUMBER}")
+OUTSIDE = 1e9
+"""A coordinate outside any image."""
 
 
 class Mask(NamedTuple):
@@ -80,7 +82,8 @@ def read_list(text: str) -> tuple[list[tuple[int, int]], int]:
     for count, line in enumerate(text.splitlines(), 1):
         pixel = _PIXEL.match(line.strip())
         if pixel:
-            pixels.append((int(float(pixel[1])), int(float(pixel[2]))))
+            x, y = (min(max(float(word), -OUTSIDE), OUTSIDE) for word in pixel.groups())
+            pixels.append((int(x), int(y)))
         elif line.strip() and not line.strip().startswith("#"):
             unread = unread or count
     return pixels, unread

@@ -51,7 +51,8 @@ def estimate_sky(
     Returns:
         (mean, RMS) in ADU; not finite where the pixels allow no estimate.
     """
-    values = np.asarray(image, dtype=np.float32)[use]
+    with np.errstate(over="ignore"):
+        values = np.asarray(image, dtype=np.float32)[use]
     n = values.size
     # GALFIT counts the sorted array from 1 but reads it from 0, where it finds a zero: seen for n < 5.
     ordered = np.concatenate([np.zeros(1, np.float32), np.sort(values)])
@@ -141,10 +142,10 @@ def internal_sigma(data: np.ndarray, gain: float, ncombine: float, sky: float = 
     Returns:
         (H, W) float32; 0 where both terms vanish.
     """
-    scatter = np.float32(rms) * np.float32(rms)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
+        scatter = np.float32(rms) * np.float32(rms)
         scale = np.float32(gain) * np.float32(ncombine)
         # Once through electrons, as GALFIT rounds.
         photons = (smooth(data) - np.float32(sky)) * scale / scale / scale
         sigma = np.sqrt(np.maximum(photons, np.float32(0)) + scatter)
-    return np.where(photons < np.float32(-25) * scatter, np.float32(NO_WEIGHT), sigma)
+        return np.where(photons < np.float32(-25) * scatter, np.float32(NO_WEIGHT), sigma)

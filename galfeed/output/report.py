@@ -43,12 +43,17 @@ HELP = """
 
 SYNOPSIS
     galfeed [OPTIONS]... <input file>
+    galfeed check [OPTIONS]... <input file>...
 
 
 DESCRIPTION
     galfeed fits two-dimensional models to images of galaxies.  It reads the
     input files of GALFIT 3 (Peng et al. 2002, AJ, 124, 266; Peng et al. 2010,
     AJ, 139, 2097), takes the same options, and writes the same files.
+
+
+    `galfeed check' looks at input files and the images that they name, fits
+    nothing, and says what is wrong or odd, a line each.
 
 
     [OPTIONS] can be any or all of the following, before or after the file:
@@ -102,7 +107,7 @@ OUTPUT FLAGS
 
 EXIT STATUS
     0 if the solution, however reliable, was written; 1 if there is none;
-    2 if the input is wrong.
+    2 if the input is wrong.  Of `check': 0 if all can run, 1 if one cannot.
 """
 
 
