@@ -154,11 +154,9 @@ def run(file: Path, name: str, folder: Path, asked: Options, clock: Clock) -> in
         _warn(warning)
     _say(report.opening(job, menu.dump(job), (*limits.messages, *exposure.messages)))
     with clock.phase("imports"):
-        import torch
+        from galfeed import fit, machine
 
-        from galfeed import fit
-
-        torch.set_num_threads(1)
+        machine.prepare()
     with clock.phase("fit"):
         flags = limits.flags + exposure.flags
         task = fit.Task(job, exposure, limits.constraints, flags, mode, "exact" if asked.exact else "galfit")

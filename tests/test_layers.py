@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "feedme": "feedme.menu feedme.reader",
     "feedme.constraints": "errors feedme.grammars tables job",
     "options": "errors",
+    "machine": "",
     "model.supported": "errors job",
     # images
     "images.fitsname": "errors",
@@ -47,17 +48,20 @@ MAY_IMPORT = {
     "images": "images.exposure",
     # model and fit
     "model": "",
-    "fit.lm": "result",
+    "fit.couplings": "",
+    "fit.lm": "fit.couplings result",
     "model.psf": "",
     "model.convolve": "model.psf",
     "model.light": "profiles model.shape model.truncation",
     "model.pixels": "model.light profiles model.romberg model.shape",
     "model.exact": "model.pixels",
+    "model.centred": "model.light model.pixels model.shape profiles",
     "model.spline": "model.psf",
-    "model.render": "model.convolve model.exact model.light model.pixels profiles model.psf model.shape model.spline",
+    "model.render": "model.centred model.convolve model.exact model.light model.pixels profiles model.psf model.shape "
+    "model.spline",
     "model.scene": "images.exposure job model.light profiles model.psf model.render model.shape model.truncation",
-    "fit.params": "errors job fit.lm model.scene",
     "model.hygiene": "job profiles",
+    "fit.params": "job fit.couplings fit.lm model.hygiene model.scene",
     "output.marks": "job profiles",
     "fit.attempts": "fit.lm fit.params model.psf result model.scene",
     "fit.batch": "fit.attempts fit.lm fit.params images.exposure job model.hygiene model.light model.scene model.shape "
@@ -70,7 +74,7 @@ MAY_IMPORT = {
     "output.header": "output.fitscard tables job output.marks profiles result",
     "output.imgblock": "output.fitscard output.header result",
     "output.fitlog": "output.header tables job output.marks model.truncation result",
-    "output.record": "__init__ tables job output.header output.marks result",
+    "output.record": "tables job output.header output.marks result",
     "output.report": "output.fitlog output.header job output.marks result",
     "output.files": "errors",
     "output.restart": "errors output.files",
@@ -82,7 +86,7 @@ MAY_IMPORT = {
     "check.pictures": "check.noise errors images.exposure images.inputs images.masks images.sigma job profiles",
     "check": "check.menus check.noise check.pictures check.psfs errors feedme feedme.constraints images "
     "images.exposure images.fitsname images.inputs job model.supported options output.files output.names",
-    "cli": "check errors feedme feedme.constraints feedme.menu fit images model.supported options output.files "
+    "cli": "check errors feedme feedme.constraints feedme.menu fit images machine model.supported options output.files "
     "output.fitlog output.imgblock output.names output.record output.report output.restart result",
     "__main__": "cli",
     # reading back
@@ -100,9 +104,9 @@ MAY_IMPORT = {
 LIBRARIES = {
     "astropy": {"images.fitsfile"},
     "lark": {"feedme.grammars", "feedme.reader", "feedme.constraints"},
-    "torch": {f"fit.{m}" for m in ("attempts", "batch", "doubts", "lm", "params")}
-    | {f"model.{m}" for m in ("convolve", "exact", "light", "pixels", "psf", "render", "scene", "spline")}
-    | {"cli", "profiles"},  # profiles: inside a function
+    "torch": {f"fit.{m}" for m in ("attempts", "batch", "couplings", "doubts", "lm", "params")}
+    | {f"model.{m}" for m in ("centred", "convolve", "exact", "light", "pixels", "psf", "render", "scene", "spline")}
+    | {"machine", "profiles"},  # profiles: inside a function
 }
 
 

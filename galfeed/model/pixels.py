@@ -103,8 +103,8 @@ class Source:
             with torch.enable_grad():
                 place, left = self.light.geometry(at, at, p)
                 light = self.light.intensity(place, p) if left is None else self.light.intensity(place, p) * left
-            slopes = torch.autograd.grad(light.sum(), leaves, allow_unused=True) if leaves else ()
-            _TAKEN[key] = tuple(name for name, slope in zip(names, slopes, strict=True) if slope is not None)
+            slopes = torch.autograd.grad(light.sum(), leaves, allow_unused=True) if light.requires_grad else ()
+            _TAKEN[key] = tuple(name for name, slope in zip(names, slopes, strict=False) if slope is not None)
         return _TAKEN[key]
 
     def spread(self, select: Select, partials: bool = True) -> tuple[dict[str, Tensor], list[Tensor]]:
@@ -231,7 +231,7 @@ def grid_size(source: Source, place: Place, single: Place) -> Tensor:
     profile, fine = source.light.profile, source.fine
     radius = single[0]
     rule, values = profile.sampling, source.values
-    core = _core(profile, values, fine)[:, None, None]
+    core = core_size(profile, values, fine)[:, None, None]
     size = (rule.count / fine / radius + 0.5).floor().to(core.dtype)
     size = torch.where(radius <= rule.inner_radius * fine, float(rule.inner // fine), size)
     size = torch.where(radius <= fine, core, size)
@@ -259,7 +259,7 @@ def _as_accurate(source: Source, size: Tensor, radius: Tensor) -> Tensor:
     return torch.where((extent >= SMALLEST_FOR_GAUSS) & (q >= rule.gauss_from) & ring, -GAUSS, size)
 
 
-def _core(profile: Profile, values: dict[str, Tensor], fine: int) -> Tensor:
+def core_size(profile: Profile, values: dict[str, Tensor], fine: int) -> Tensor:
     """N (B,) of the pixels nearest the centre."""
     rule = profile.sampling
     if not rule.core_size:

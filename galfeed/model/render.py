@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from galfeed.model import convolve, exact, psf, spline
+from galfeed.model import centred, convolve, exact, psf, spline
 from galfeed.model.light import MAGNITUDE_SLOPE, Accuracy, Light, counts
 from galfeed.model.pixels import Source, integrate
 from galfeed.model.psf import Moved, Psf
@@ -102,12 +102,13 @@ class Frame:
 
 
 def background(profile: Profile, values: Mapping[str, Tensor], wanted: tuple[str, ...], frame: Frame) -> Tensor:
-    """Sky (1 + wanted, B, H, W): a plane around the centre of the region."""
+    """Sky (1 + wanted, B, H, W): a plane around the centre of the region; a hidden parameter does nothing to it."""
     height, width = frame.shape
     zero = frame.x0
     dx = torch.arange(width, dtype=zero.dtype, device=zero.device) - (width - 1) / 2
     dy = torch.arange(height, dtype=zero.dtype, device=zero.device) - (height - 1) / 2
-    leaves = {name: value[:, None, None] for name, value in values.items()}
+    own = {spec.name for spec in profile.params}
+    leaves = {name: value[:, None, None] for name, value in values.items() if name in own}
     assert profile.intensity is not None
     image = profile.intensity(dx[None, None, :], dy[None, :, None], **leaves).expand(len(zero), height, width)
     # linear in its parameters: a partial is the image of a unit value
@@ -213,9 +214,22 @@ def shaped(drawing: Drawing, frame: Frame) -> Tensor:
         return _diffused(lambda own: shaped(drawing, own), xc, yc, frame)
     across, along = frame.in_box(xc, yc)
     planes = _convolved(drawing, frame)
-    if not bool(across.all() and along.all()):
-        planes = torch.where(along[:, :, None] & across[:, None, :], planes, _unconvolved(drawing, frame))
-    return planes
+    if bool(across.all() and along.all()):
+        return planes
+    inside = along[:, :, None] & across[:, None, :]
+    if centred.applies(drawing.light, frame.fine) and min(frame.box) / 2 > drawing.light.profile.sampling.limit + 1:
+        _fill(planes, ~inside, drawing, frame)
+        return planes
+    return torch.where(inside, planes, _unconvolved(drawing, frame))
+
+
+def _fill(planes: Tensor, outside: Tensor, drawing: Drawing, frame: Frame) -> None:
+    """Draw a plain ellipse where (B, H, W) nothing is convolved and a pixel has one sample; in place."""
+    image, row, column = torch.nonzero(outside, as_tuple=True)
+    ellipse = centred.Ellipse.of(drawing.light, drawing.values, drawing.wanted, frame.scale)
+    dx = frame.x0[image] + column - drawing.values["xc"][image]
+    dy = frame.y0[image] + row - drawing.values["yc"][image]
+    planes[:, image, row, column] = centred.points(ellipse, image, dx, dy)
 
 
 def _unconvolved(drawing: Drawing, frame: Frame) -> Tensor:
@@ -301,6 +315,16 @@ def _drawn(drawing: Drawing, frame: Frame, x: Tensor, y: Tensor, fine: int) -> T
         x: (B, W), y: (B, H) coordinates of the grid in its own pixels, like "xc" and "yc" of the drawing.
     """
     light, wanted = drawing.light, drawing.wanted
+    if centred.applies(light, fine):
+        plain = centred.covers(light, drawing.values)
+        if bool(plain.all()):
+            return centred.integrate(centred.Ellipse.of(light, drawing.values, wanted, frame.scale), x, y)
+        if bool(plain.any()):  # each on its own path, whatever it shares the batch with
+            out = x.new_empty(1 + len(wanted), len(x), y.shape[1], x.shape[1])
+            for rows in (torch.nonzero(plain)[:, 0], torch.nonzero(~plain)[:, 0]):
+                some = replace(drawing, values={name: value[rows] for name, value in drawing.values.items()})
+                out[:, rows] = _drawn(some, frame.take(rows), x[rows], y[rows], fine)
+            return out
     own = {name: value.detach().clone() for name, value in drawing.values.items()}
     parameters = [own[name].requires_grad_() for name in wanted]
     with torch.enable_grad():

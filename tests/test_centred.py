@@ -1,0 +1,116 @@
+"""Plain ellipses drawn the quick way: the same light and derivatives as on the general path."""
+
+import pytest
+import torch
+from simulate import typical
+
+from galfeed.model import centred, pixels
+from galfeed.model.centred import Ellipse
+from galfeed.model.light import Light
+from galfeed.model.shape import Shape
+from galfeed.profiles import PROFILES
+
+SCALE = {name: torch.ones(6, dtype=torch.float64) for name in ("zeropoint", "exptime", "pixel_area")}
+PLAIN = [
+    name
+    for name, profile in PROFILES.items()
+    if centred.applies(Light(profile, 0, Shape(), (), frozenset()), 1) and profile.kind == "radial"
+]
+
+
+def light_of(name, derivatives="galfit"):
+    profile = PROFILES[name]
+    lengths = frozenset(spec.name for spec in profile.params if spec.unit == "pix")
+    return Light(profile, 0, Shape(), (), lengths, "galfit", derivatives)
+
+
+def numbers(name):
+    """Six of a kind: round, flat, on ties of the sub-pixel rule, small and large."""
+    values = {
+        spec.name: torch.full((6,), typical(spec), dtype=torch.float64) * torch.linspace(0.4, 1.7, 6).double()
+        for spec in PROFILES[name].params
+    }
+    values["q"] = torch.tensor([1.0, 0.5, 0.4, 0.3, 0.999, 0.8], dtype=torch.float64)
+    values["pa"] = torch.tensor([0.0, 90.0, -45.0, 33.3, 89.0, -60.0], dtype=torch.float64)
+    values["xc"] = values["yc"] = torch.zeros(6, dtype=torch.float64)
+    return values
+
+
+def general(light, values, wanted, x, y):
+    """The general path's images in ADU, differentiated through its own numbers."""
+    own = {name: value.clone() for name, value in values.items()}
+    leaves = [own[name].requires_grad_() for name in wanted]
+    with torch.enable_grad():
+        scaled = light.scaled(own, 1)
+        made = scaled | light.derived(scaled)
+        amplitude = light.amplitude(own, made, SCALE)
+    source = pixels.Source(light, {n: v.detach() for n, v in made.items() if n not in ("mag", "mu")}, ())
+    moving = source.taken(tuple(n for n, v in made.items() if v.requires_grad and n not in ("mag", "mu")))
+    image, *partials = pixels.integrate(pixels.Source(light, source.values, moving), x, y)
+    out = torch.zeros(1 + len(wanted), *image.shape, dtype=torch.float64)
+    out[0] = amplitude.detach()[:, None, None] * image
+    pairs = [
+        (image, amplitude),
+        *((p * amplitude.detach()[:, None, None], made[n]) for n, p in zip(moving, partials, strict=True)),
+    ]
+    for plane, number in pairs:
+        slopes = torch.autograd.grad(number.sum(), leaves, allow_unused=True, retain_graph=True)
+        for row, slope in enumerate(slopes, start=1):
+            if slope is not None:
+                out[row] += slope[:, None, None] * plane
+    return out
+
+
+@pytest.mark.parametrize("first", [(-20, -20), (-3, 2), (5, -30), (-9, -40)], ids=str)
+@pytest.mark.parametrize("derivatives", ["galfit", "true"])
+@pytest.mark.parametrize("name", PLAIN)
+def test_agrees_with_the_general_path(name, derivatives, first):
+    """Also where the image ends close to the centre, or does not hold it."""
+    light, values = light_of(name, derivatives), numbers(name)
+    covered = centred.covers(light, values)
+    assert covered.any()
+    wanted = tuple(values)
+    x = (torch.arange(41).double() + first[0]).expand(6, -1)
+    y = (torch.arange(37).double() + first[1]).expand(6, -1)
+    expected = general(light, values, wanted, x, y)
+    found = centred.integrate(Ellipse.of(light, values, wanted, SCALE), x, y)
+    assert found.shape == expected.shape
+    for word, image, other in zip(("", *wanted), found, expected, strict=True):
+        error = ((image - other).abs().amax((1, 2)) / other.abs().amax((1, 2)))[covered]
+        assert error.max() < (1e-9 if word == "pa" else 1e-13), word  # the angle of a circle is rounding on both paths
+
+
+def test_only_what_is_wanted():
+    light, values = light_of("sersic"), numbers("sersic")
+    x = y = torch.arange(-15.0, 16.0).double().expand(6, -1)
+    everything = centred.integrate(Ellipse.of(light, values, tuple(values), SCALE), x, y)
+    for wanted in ((), ("mag",), ("n",), ("pa", "xc"), ("re", "q", "mag")):
+        found = centred.integrate(Ellipse.of(light, values, wanted, SCALE), x, y)
+        rows = [0, *(1 + list(values).index(name) for name in wanted)]
+        torch.testing.assert_close(found, everything[rows], rtol=1e-13, atol=0)
+
+
+def test_points_are_pixels_of_one_sample():
+    light, values = light_of("sersic"), numbers("sersic")
+    ellipse = Ellipse.of(light, values, ("xc", "re", "pa"), SCALE)
+    x = y = torch.arange(-30.0, 31.0).double().expand(6, -1)
+    images = centred.integrate(ellipse, x, y)
+    far = torch.nonzero(torch.hypot(x[:, None, :], y[:, :, None]) > 10, as_tuple=True)
+    found = centred.points(ellipse, far[0], x[far[0], far[2]], y[far[0], far[1]])
+    torch.testing.assert_close(found, images[:, far[0], far[1], far[2]], rtol=1e-12, atol=0)
+
+
+def test_small_cores_are_left_to_the_general_path():
+    light, values = light_of("sersic"), numbers("sersic")
+    values["re"], values["q"] = torch.full_like(values["re"], 4.0), torch.tensor([0.3, 0.25, 0.2]).double().repeat(2)
+    values["xc"] = torch.tensor([0.0, 0, 0, 0, 0.5, 0]).double()
+    assert centred.covers(light, values).tolist() == [True, True, False, True, False, False]
+
+
+def test_leaves_the_rest_to_the_general_path():
+    plain = light_of("sersic")
+    for shape in (Shape(c0=True), Shape(fourier=(1,)), Shape(bending=(2,)), Shape(rotation="log")):
+        assert not centred.applies(Light(plain.profile, 0, shape, (), plain.lengths), 1)
+    assert not centred.applies(plain, 2)
+    assert not centred.applies(Light(plain.profile, 0, Shape(), (), plain.lengths, "exact"), 1)
+    assert {"sersic", "devauc", "gaussian", "nuker"} == set(PLAIN)
