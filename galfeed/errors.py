@@ -89,5 +89,19 @@ class ImageError(GalfeedError):
         self.path, self.message = path, message
 
 
+class UnreadableError(GalfeedError):
+    """A result of an earlier run that cannot be read back; names file and, in a text file, line.
+
+    Args:
+        path: the file, as the user named it.
+        place: where in it.
+        message: what is wrong and what was expected.
+    """
+
+    def __init__(self, path: str, place: Place, message: str) -> None:
+        self.remark = Remark(path, place, message)
+        super().__init__(str(self.remark))
+
+
 class OutputError(GalfeedError):
     """A result that cannot be written (missing folder, no permission, full disk)."""
