@@ -18,13 +18,12 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from galfeed.model.light import Light
+from galfeed.model.light import BRIGHTNESS, Light
 from galfeed.model.pixels import Source, core_size, grid_size
 from galfeed.model.shape import DEGREE, FLOOR
 from galfeed.profiles import Sampling
 
 GEOMETRY = ("xc", "yc", "q", "pa")
-BRIGHTNESS = ("mag", "mu")
 ODD = ("xc", "yc")
 """Partial derivatives that change their sign on the opposite side."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -45,19 +47,39 @@ def kernel_transforms(moved: Moved, shape: tuple[int, int], partials: bool) -> T
 
 
 def convolve(
-    planes: Tensor, kernel: Tensor, shape: tuple[int, int], reach: tuple[int, int], window: tuple[int, int]
+    planes: Tensor,
+    kernels: Tensor,
+    shape: tuple[int, int],
+    reach: tuple[int, int],
+    window: tuple[int, int],
+    pairs: Sequence[tuple[int, int] | None],
 ) -> Tensor:
-    """Convolve canvases and keep their window: (K, B, height, width).
+    """Convolve canvases and keep their window: (pairs, B, height, width).
 
     Args:
-        planes: transforms (K, B, ...) of canvases that begin ``reach`` pixels before the window.
-        kernel: transforms (B, ...) or (K, B, ...) of the kernel.
+        planes: (K, B, ...) canvases that begin ``reach`` pixels before the window.
+        kernels: transforms (J, B, ...) of the kernels, of ``shape``.
         shape: of the FFT; at least the size of the canvas.
-        reach: ``margin`` of the kernel.
+        reach: ``margin`` of the kernels.
         window: (height, width) of the window.
+        pairs: which canvas is to be convolved with which kernel; None: that place is left to the caller.
     """
     (my, mx), (height, width) = reach, window
-    return torch.fft.irfft2(planes * kernel, s=shape)[..., 2 * my : 2 * my + height, 2 * mx : 2 * mx + width]
+    first, second = map(list, zip(*filter(None, pairs), strict=True))
+    places = [place for place, pair in enumerate(pairs) if pair is not None]
+    out = planes.new_empty(len(pairs), planes.shape[1], height, width)
+    # on a CPU one image after the other, which stays in the core's cache
+    step = 1 if planes.device.type == "cpu" else planes.shape[1]
+    for start in range(0, planes.shape[1], step):
+        some = slice(start, start + step)
+        spectra = torch.fft.rfft2(planes[:, some], s=shape)
+        if first != list(range(len(planes))):
+            spectra = spectra[first]  # also leaves out what is not convolved
+        spectra *= kernels[second[0] if len(set(second)) == 1 else second, some]
+        image = torch.fft.irfft2(spectra, s=shape)
+        for place, one in zip(places, image[..., 2 * my : 2 * my + height, 2 * mx : 2 * mx + width], strict=True):
+            out[place, some] = one
+    return out
 
 
 def diffuse(image: Tensor, kernel: Tensor, inside: Tensor) -> Tensor:

@@ -24,6 +24,9 @@ Place = tuple[Tensor, ...]
 
 OFF_AXIS = 1e-7  # pixels; GALFIT's number for no offset at all (probed)
 ROUND = 0.999999  # GALFIT's number for an axis ratio of 1 (probed)
+BRIGHTNESS = ("mag", "mu")
+"""Names of ``3)``: by these the light changes everywhere alike."""
+
 MAGNITUDE_SLOPE = -0.4 * math.log(10)  # d ln(flux) / d mag
 
 

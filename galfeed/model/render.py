@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from galfeed.model import centred, convolve, exact, psf, spline
-from galfeed.model.light import MAGNITUDE_SLOPE, Accuracy, Light, counts
+from galfeed.model.light import BRIGHTNESS, MAGNITUDE_SLOPE, Accuracy, Light, counts
 from galfeed.model.pixels import Source, integrate
 from galfeed.model.psf import Moved, Psf
 from galfeed.model.shape import Derivatives
@@ -265,38 +265,42 @@ def _convolved(drawing: Drawing, frame: Frame) -> Tensor:
     against = tuple(name for name, axis in centres.items() if axis in moves and name not in drawing.wanted)
     relative = {name: values[name] - values[axis] for name, axis in centres.items()}
     nowhere = torch.zeros_like(sx)
-    centred = replace(
+    on_pixel = replace(
         drawing,
         values={**values, "xc": nowhere, "yc": nowhere, **relative},
         wanted=tuple(w for w in drawing.wanted if w not in moves) + against,
     )
     x = offsets(start_x, frame.x0, window[1], reach_x, ix)
     y = offsets(start_y, frame.y0, window[0], reach_y, iy)
-    planes = _drawn(centred, frame, x, y, fine)
+    planes = _drawn(on_pixel, frame, x, y, fine)
     size = (convolve.fast_length(planes.shape[-2]), convolve.fast_length(planes.shape[-1]))
     window_fine = (window[0] * fine, window[1] * fine)
     kernels = convolve.kernel_transforms(moved, size, partials=bool(moves))
     # the magnitude's partial is the image itself, up to a factor: it is not convolved twice
-    convolved = [w for w in centred.wanted if w not in ("mag", "mu")]
-    transforms = torch.fft.rfft2(planes[[0, *(1 + centred.wanted.index(w) for w in convolved)]], s=size)
-    parts = convolve.convolve(transforms, kernels[0], size, reach, window_fine)
-    by_name = dict(zip(convolved, parts[1:], strict=True))
-    by_name["mag"] = by_name["mu"] = MAGNITUDE_SLOPE * parts[0]
-    if moves:
-        shifts = fine * convolve.convolve(transforms[:1], kernels[1:], size, reach, window_fine)
-        by_name["xc"], by_name["yc"] = shifts
-        for name, axis in centres.items():
-            if axis in moves:
-                by_name[axis] = by_name[axis] - by_name[name]
-    out = psf.bin_down(torch.stack([parts[0], *(by_name[w] for w in drawing.wanted)]), fine)
-    if window == frame.shape:
-        return out
-    region = out.new_zeros(len(out), len(ix), *frame.shape)
-    image = torch.arange(len(ix), device=out.device)[:, None, None]
-    rows = start_y[:, None, None] + torch.arange(window[0], device=out.device)[:, None]
-    columns = start_x[:, None, None] + torch.arange(window[1], device=out.device)
-    region[:, image, rows, columns] = out
-    return region
+    rows = {name: row for row, name in enumerate((*drawing.wanted, *against), start=1)}
+    canvas = {name: row for row, name in enumerate(on_pixel.wanted, start=1)}
+    pairs: list[tuple[int, int] | None] = [(0, 0)]
+    for name in rows:
+        moved_by = {"xc": 1, "yc": 2}[name] if name in moves else 0
+        pairs.append(None if name in BRIGHTNESS else (0, moved_by) if moved_by else (canvas[name], 0))
+    out = convolve.convolve(planes, kernels, size, reach, window_fine, pairs)
+    for name, row in rows.items():
+        if name in BRIGHTNESS:
+            torch.mul(out[0], MAGNITUDE_SLOPE, out=out[row])
+    for axis in moves:
+        out[rows[axis]] *= fine
+        for name, other in centres.items():
+            if other == axis:
+                out[rows[axis]] -= out[rows[name]]
+    out = psf.bin_down(out[: len(out) - len(against)], fine)
+    if window != frame.shape:
+        region = out.new_zeros(len(out), len(ix), *frame.shape)
+        image = torch.arange(len(ix), device=out.device)[:, None, None]
+        lines = start_y[:, None, None] + torch.arange(window[0], device=out.device)[:, None]
+        columns = start_x[:, None, None] + torch.arange(window[1], device=out.device)
+        region[:, image, lines, columns] = out
+        out = region
+    return out
 
 
 def _window_start(centre: Tensor, first: Tensor, box: int, length: int) -> Tensor:
@@ -331,7 +335,7 @@ def _drawn(drawing: Drawing, frame: Frame, x: Tensor, y: Tensor, fine: int) -> T
         values = light.scaled(own, fine)
         numbers = values | light.derived(values)
         factor = light.amplitude(own, values | light.derived(values), frame.scale, fine)
-    numbers = {name: number for name, number in numbers.items() if name not in ("mag", "mu")}
+    numbers = {name: number for name, number in numbers.items() if name not in BRIGHTNESS}
     source = Source(light, {name: number.detach() for name, number in numbers.items()}, (), fine)
     moving = source.taken(tuple(name for name, number in numbers.items() if number.requires_grad))
     source = replace(source, wanted=moving)
