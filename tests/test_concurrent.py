@@ -38,9 +38,7 @@ def folder(tmp_path):
 def start(folder: Path) -> list[subprocess.Popen]:
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return [
-        subprocess.Popen([*COMMAND, f"{run}.feedme"], cwd=folder, env=environment, **quiet) for run in range(RUNS)
-    ]
+    return [subprocess.Popen([*COMMAND, f"{run}.feedme"], cwd=folder, env=environment, **quiet) for run in range(RUNS)]
 
 
 def entries(folder: Path) -> dict[str, str]:

@@ -252,6 +252,73 @@ def test_damaged_headers(tmp_path, old, new):
         read(name, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("cards", "message"),
+    [
+        (("PCOUNT  = -10",), "PCOUNT or GCOUNT leaves no room"),
+        (("GCOUNT  = 0",), "PCOUNT or GCOUNT leaves no room"),
+        (("PCOUNT  = 1E300",), "larger than any file"),
+        (("TFIELDS = 2147483648",), "more than 999 columns"),
+    ],
+)
+def test_headers_that_contradict_themselves(tmp_path, cards, message):
+    name = write(tmp_path, add_cards(content(fits.PrimaryHDU(RAMP.astype("f4"))), *cards))
+    with pytest.raises(ImageError, match=f"the header of .* is damaged: .*{message}"):
+        read(name, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("axes", "length", "message"), [(65, "1", "more than 32 axes"), (30, "1E300", "larger than any")]
+)
+def test_more_axes_than_an_array_can_have(tmp_path, axes, length, message):
+    whole = content(fits.PrimaryHDU(RAMP.astype("f4"))).replace(
+        b"NAXIS   =                    2", b"NAXIS   = %20d" % axes
+    )
+    numbered = (f"NAXIS{i:<3}= {length}" for i in range(3, axes + 1))
+    name = write(
+        tmp_path, add_cards(whole.replace(b"END" + 77 * b" ", b"END".ljust(2880 + 80), 1)[: 3 * 2880], *numbered)
+    )
+    with pytest.raises(ImageError, match=message):
+        read(name, tmp_path)
+
+
+def test_nan_that_signals_and_pixels_too_large(tmp_path):
+    pixels = np.array([[0x7FA00001, 0x7F800000], [0x3F800000, 0]], ">u4").view(">f4")
+    data = add_cards(content(fits.PrimaryHDU(pixels)), "BSCALE  = 1E308", "BZERO   = 1E308")
+    data = data[:2880] + pixels.tobytes() + data[2880 + 16 :]
+    plane = read(write(tmp_path, data), tmp_path).plane()
+    assert np.isnan(plane[0, 0]) and np.isinf(plane[1, 0]) and plane[1, 1] == 1e308
+
+
+def test_damaged_tiles(tmp_path):
+    square = np.arange(144, dtype="i2").reshape(12, 12)
+    hdu = fits.CompImageHDU(square, compression_type="HCOMPRESS_1", tile_shape=(4, 12))
+    whole = content(fits.PrimaryHDU(), hdu)
+    np.testing.assert_array_equal(read(write(tmp_path, whole) + "[1]", tmp_path).plane(), square)
+    for old, new, message in (
+        (
+            b"ZNAXIS1 =                   12",
+            b"ZNAXIS1 =                    7",
+            r"the tile at \(0, 0\) is not of \(4, 7\)",
+        ),
+        (b"ZNAXIS2 =                   12", b"ZNAXIS2 =           2147483647", "3 tiles, expected 536870912"),
+        (b"\xdd\x99", b"\xdd\x98", r"the tile at \(0, 0\)"),
+        (b"'1PB", b"'1QB", "cannot be read: "),
+    ):
+        assert old in whole
+        with pytest.raises(ImageError, match=message):
+            read(write(tmp_path, whole.replace(old, new, 1)) + "[1]", tmp_path)
+
+
+def test_of_two_cards_the_first_counts_in_compressed_images_too(tmp_path):
+    whole = content(fits.PrimaryHDU(), fits.CompImageHDU(RAMP.astype("i2")))
+    tiles = add_cards(whole[2880:], f"ZNAXIS1 = {10**12}", "TFIELDS = 900", "GAIN    = 3")
+    for primary in (whole[:2880], add_cards(whole[:2880], f"NAXIS   = {10**60}")):
+        image = read(write(tmp_path, primary + tiles) + "[1]", tmp_path)
+        np.testing.assert_array_equal(image.plane(), RAMP)
+        assert number(image.values["GAIN"]) == 3
+
+
 def test_one_dimension(tmp_path):
     name = write(tmp_path, content(fits.PrimaryHDU(np.zeros(9, "f4"))))
     with pytest.raises(ImageError, match="one dimension"):

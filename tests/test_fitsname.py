@@ -43,6 +43,8 @@ def test_understood(name, expected):
         "gal.fits[1:40:2,*]",
         "gal.fits[-*,*]",
         "gal.fits[bin 2]",
+        "gal.fits[SCI,9999999999]",
+        "gal.fits[1:9999999999,*]",
         "gal.fits[events][x>3]",
         "gal.fits[compress]",
         "http://host/gal.fits",

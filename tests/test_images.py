@@ -5,6 +5,7 @@ Values and messages marked GALFIT were written by GALFIT 3.0.5 for the same inpu
 
 import json
 import re
+import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -366,6 +367,7 @@ LISTS = {
     "1e1 4": {(10, 4)},
     "24 20\n25 20\n24 21\n0 3\n-1 -1\n": {(24, 20)},
     "": set(),
+    "1e400 -1e400\n24 20\n25 1\n-1 -1\n0 0": {(24, 20)},
 }
 
 
@@ -396,10 +398,35 @@ def test_lines_that_are_not_pixels(folder, line):
     )
 
 
+def test_a_long_row_of_digits_is_read_quickly(folder):
+    (folder / "mask.txt").write_text(f"3 4\n{30000 * '9'}\n")
+    start = time.perf_counter()
+    assert (~load(job(mask="mask.txt"), folder).good).sum() == 1
+    assert time.perf_counter() - start < 5
+
+
 def test_mask_that_is_neither(folder):
     (folder / "mask.bin").write_bytes(b"\x00\x01\x02")
     with pytest.raises(FeedmeError, match="mask.bin: the mask is neither FITS nor text"):
         load(job(mask="mask.bin"), folder)
+
+
+def test_pixels_beyond_single_precision(folder):
+    pixels = picture().astype(np.float64)
+    pixels[0, 0] = 1e300
+    write(folder, "gal.fits", pixels, HEADER)
+    assert load(job(sigma="sigma.fits"), folder).data[0, 0] == 1e300
+    assert load(job(), folder).sigma[0, 0] == 1e10
+
+
+def test_a_region_that_no_memory_holds(folder):
+    with pytest.raises(FeedmeError, match=r"galfit.feedme:10: the fitting region .* has more than 2147483647 pixels"):
+        load(job(data="none", region=(1, 10**6, 1, 10**6)), folder)
+
+
+@pytest.mark.parametrize("key", ["data", "sigma", "mask", "kernel"])
+def test_names_longer_than_any_file(folder, key):
+    assert any("not found" in warning for warning in told(load(job(psf="psf.fits", **{key: 300 * "x"}), folder)))
 
 
 def test_everything_masked(folder):
@@ -591,8 +618,9 @@ def test_kernels_that_galfit_does_not_see(folder, text):
     assert len(exposure.warnings) == 1
 
 
-def test_kernel_that_cannot_be_normalised(folder):
-    (folder / "kernel.txt").write_text("1 -1\n0 0\n")
+@pytest.mark.parametrize("text", ["1 -1\n0 0\n", "1e308 1e308\n1e308 1e308\n"])
+def test_kernel_that_cannot_be_normalised(folder, text):
+    (folder / "kernel.txt").write_text(text)
     with pytest.raises(FeedmeError, match=r"kernel.txt: the kernel is not finite or sums to 0"):
         load(job(psf="psf.fits", kernel="kernel.txt"), folder)
 

@@ -30,3 +30,11 @@ def test_what_cannot_be_understood_is_one_line(words):
     with pytest.raises(OptionError) as error:
         parse(words.split())
     assert "\n" not in str(error.value)
+
+
+def test_words_longer_than_any_file_name_and_words_of_several_lines():
+    long = "-" + 300 * "x"
+    assert parse([long, "a"]).ignored == (long,)
+    with pytest.raises(OptionError) as error:
+        parse(["--two\nlines"])
+    assert str(error.value).startswith(r"--two\nlines: unknown option")

@@ -82,7 +82,7 @@ def parse(text: str, path: str = "") -> Job:
     if "\r" in text and "\n" not in text:
         raise FeedmeError(path, 0, "all of it is one line for GALFIT: its lines end in CR alone, expected LF or CR LF")
     for number, line in enumerate(text.split("\n"), 1):
-        if len(line) > LONGEST_LINE and line.strip():
+        if len(line.rstrip()) > LONGEST_LINE:
             what = f"a line of {len(line)} characters, expected at most {LONGEST_LINE}"
             raise FeedmeError(path, number, what)
     try:

@@ -286,7 +286,9 @@ def read_kernel(name: str, path: Path) -> np.ndarray | None:
         return None
     if matrix.ndim != 2 or matrix.size < 2:
         return None
-    if not np.isfinite(matrix).all() or matrix.sum() == 0:
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = matrix.sum()
+    if not np.isfinite(total) or total == 0:
         raise ImageError(name, "the kernel is not finite or sums to 0, expected a sum that can be made 1")
     return matrix
 

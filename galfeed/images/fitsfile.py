@@ -39,6 +39,9 @@ MOST_AXES, MOST_FIELDS = 32, 999
 LARGEST = 2**62
 """Bytes of data that a header may speak of; with more, positions in the file cannot be told."""
 
+EMPTY = "".join(f"{card:<{CARD}}" for card in ("SIMPLE  = T", "BITPIX  = 8", "NAXIS   = 0", "EXTEND  = T", "END"))
+"""A primary header without data."""
+
 MAPPED = 2**24
 """Files of more bytes than this are mapped into memory, not read."""
 
@@ -375,22 +378,32 @@ def _decompress(name: str, data: _Buffer, hdu: _Hdu) -> FitsImage:
     from astropy.io import fits
 
     _check_length(name, data, hdu)
+    alone = _alone(data, hdu)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if hdu.text("ZCMPTYPE") == "HCOMPRESS_1":
-                with fits.open(io.BytesIO(data[:]), disable_image_compression=True) as hdus:
-                    _check_streams(hdu, hdus[hdu.index].data["COMPRESSED_DATA"])
-            with fits.open(io.BytesIO(data[:]), do_not_scale_image_data=True) as hdus:
-                text = hdus[hdu.index].header.tostring(endcard=False, padding=False)
-                raw = np.asarray(hdus[hdu.index].data).astype(_TYPES[hdu.bitpix])
+                with fits.open(io.BytesIO(alone), disable_image_compression=True) as hdus:
+                    _check_streams(hdu, hdus[1].data["COMPRESSED_DATA"])
+            with fits.open(io.BytesIO(alone), do_not_scale_image_data=True) as hdus:
+                text = hdus[1].header.tostring(endcard=False, padding=False)
+                raw = np.asarray(hdus[1].data).astype(_TYPES[hdu.bitpix])
         if raw.shape != hdu.shape:
             raise ValueError(f"its axes are {raw.shape}, expected {hdu.shape}")
     except Exception as error:  # a damaged table makes astropy raise whatever comes
-        reason = str(error) or type(error).__name__
+        reason = str(error).strip() or type(error).__name__
         raise ImageError(name, f"the compressed image in {hdu.title} cannot be read: {reason}") from None
     cards = tuple(text[i : i + CARD] for i in range(0, len(text), CARD))
     return FitsImage(name, cards, _values(cards), hdu.bitpix, raw)
+
+
+def _alone(data: _Buffer, hdu: _Hdu) -> bytes:
+    """A file of one extension in which no keyword comes twice; of two astropy would take the last, not the first."""
+    first: dict[str, str] = {}
+    for i, card in enumerate(hdu.cards):
+        first.setdefault(card[:8] if card[8:10] == "= " else f"{i}", card)
+    header = "".join((*first.values(), "END")).encode("latin-1")
+    return EMPTY.encode().ljust(BLOCK) + header.ljust(-(-len(header) // BLOCK) * BLOCK) + data[hdu.start : hdu.end]
 
 
 def _check_streams(hdu: _Hdu, streams: Iterable[np.ndarray]) -> None:

@@ -18,8 +18,8 @@ Extension = int | tuple[str, int]
 Range = tuple[int, int] | None
 
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
-_NAMED = re.compile(r"([^,;=<>()\s:*]+)(?:,(\d+))?(?:,[IABiab]\w*)?")
-_RANGE = re.compile(r"(\d+):(\d+)|\*")
+_NAMED = re.compile(r"([^,;=<>()\s:*]+)(?:,(\d{1,9}))?(?:,[IABiab]\w*)?")
+_RANGE = re.compile(r"(\d{1,9}):(\d{1,9})|\*")
 _FORMS = "an extension ([1], [SCI], [SCI,2]) or a section ([10:60,10:60])"
 
 
@@ -76,7 +76,7 @@ def _unsupported(name: str, part: str) -> ImageError:
 
 
 def _extension(name: str, part: str) -> Extension:
-    if part.strip().isdecimal():
+    if re.fullmatch(r"\s*\d{1,9}\s*", part):
         return int(part)
     named = _NAMED.fullmatch(part)
     if not named or named[1].lower() in ("bin", "binr", "col", "compress", "hist", "pix"):

@@ -15,7 +15,7 @@ from galfeed.errors import ImageError
 from galfeed.images.fitsfile import may_be_fits
 from galfeed.images.inputs import Field, Inputs, beside, is_none
 
-_NUMBER = r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
+_NUMBER = r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)"
 _PIXEL = re.compile(rf"{_NUMBER}\s+{_NUMBER}")
 OUTSIDE = 1e9
 """A coordinate outside any image."""

@@ -239,7 +239,7 @@ def grid_size(source: Source, place: Place, single: Place) -> Tensor:
         size = _as_accurate(source, size, radius)
     if profile.edge:  # no light at the centre of a pixel: none in it
         size = torch.where(place[0] < values[profile.edge][:, None, None], size, 1.0)
-    size = torch.where(size > 0, size.clamp(min=1), size)
+    size = torch.where(size >= 0, size.clamp(min=1), size)
     return torch.where(radius < rule.limit, size, 1.0).long()
 
 

@@ -29,13 +29,13 @@ def check_writable(folder: Path, name: str) -> None:
     if not name.strip():
         raise OutputError("the output image, line B), has no name: expected a file name")
     path = folder / name
-    if path.is_dir():
+    if os.path.isdir(path):
         raise OutputError(f"{name}: cannot be written: a folder of that name exists")
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise OutputError(f"{name}: cannot be written: no folder {str(Path(name).parent)!r}")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise OutputError(f"{name}: cannot be written: no permission in folder {str(Path(name).parent)!r}")
-    if path.exists() and not os.access(path, os.W_OK):
+    if os.path.exists(path) and not os.access(path, os.W_OK):
         raise OutputError(f"{name}: cannot be written: the file is write-protected")
 
 

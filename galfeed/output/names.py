@@ -5,7 +5,7 @@ from __future__ import annotations
 from galfeed.output import fitlog, record
 
 FIT, MODEL, BLOCK, SUBCOMPONENTS = 0, 1, 2, 3
-"""What ``P)`` may ask for; any other number is a model."""
+"""What ``P)`` may ask for; any other number is an image block without chi^2."""
 
 SUBCOMPS_NAME, SIGMA_NAME = "subcomps.fits", "sigma.fits"
 
