@@ -282,6 +282,11 @@ class Control:
     places: dict[str, Place] = field(default_factory=dict, compare=False)
     comments: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
+    @property
+    def written(self) -> Control:
+        """The same with the words that begin a comment in the names' places, as GALFIT prints them."""
+        return replace(self, **dict(self.comments))  # type: ignore[arg-type]
+
     def place(self, key: str) -> Place:
         """Where a control key stands in the menu."""
         return self.places.get(key, Place())

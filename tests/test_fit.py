@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from simulate import component, exposure, image, job, noisy, star
+from simulate import component, exposure, image, job, noisy, star, truncation
 
 from galfeed import fit
 from galfeed.fit import Task
@@ -182,3 +182,10 @@ def test_jobs_with_other_constraints_are_not_one_batch():
         assert alone.free == result.free
         for ref in alone.free:
             assert result.job.parameter(ref).value == pytest.approx(alone.job.parameter(ref).value, rel=1e-9)
+
+
+def test_a_number_without_effect_on_the_light_is_no_error():
+    cut = truncation(2, "height", ellipse=True, free=("q",), rbrk=8.0, dsft=4.0)
+    own = job(component(1, "sersic", free=("mag",), outer=(2,)), cut, width=30, height=28)
+    result = single(Task(own, noisy(own, noise=2.0, psf=star())), max_iterations=2)
+    assert result.job.parameter(ParamRef(2, "9")).value == own.parameter(ParamRef(2, "9")).value

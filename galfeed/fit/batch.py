@@ -12,6 +12,7 @@ from torch import Tensor
 from galfeed.fit import lm, params
 from galfeed.fit.attempts import Attempt
 from galfeed.fit.attempts import run as fit_attempts
+from galfeed.fit.final import final
 from galfeed.fit.lm import Normal
 from galfeed.fit.params import Parameters
 from galfeed.images.exposure import Exposure
@@ -87,18 +88,18 @@ def _follower(report: Callable[[int, Iteration], None], members: list[int]) -> C
 
 def starting(job: Job, constraints: Sequence[Constraint] = ()) -> Job:
     """The job in the numbers that the fit starts from, GALFIT's canonical form; what follows another is marked tied."""
-    start = with_near_phases(clamp_sizes(canonical(job)))
+    return _tied(with_near_phases(clamp_sizes(canonical(job))), constraints)
+
+
+def _tied(job: Job, constraints: Sequence[Constraint]) -> Job:
+    """The job with what follows another marked."""
     changes = {}
     for tie in constraints:
         for number in tie.components[1:] if isinstance(tie, Tie) else ():
-            own = dict(start.components[number - 1].parameters())
+            own = dict(job.components[number - 1].parameters())
             if tie.key in own:
                 changes[ParamRef(number, tie.key)] = replace(own[tie.key], tied=True)
-    return start.updated(changes)
-
-
-def _final(job: Job) -> Job:
-    return with_near_phases(canonical(job))
+    return job.updated(changes)
 
 
 class _Batch:
@@ -106,7 +107,10 @@ class _Batch:
 
     def __init__(self, tasks: Sequence[Task]) -> None:
         self.tasks = tasks
-        self.jobs = [starting(t.job) if t.mode == FIT else clamp_sizes(canonical(t.job)) for t in tasks]
+        self.jobs = [
+            starting(t.job, t.constraints) if t.mode == FIT else _tied(clamp_sizes(canonical(t.job)), t.constraints)
+            for t in tasks
+        ]
         exposures = [t.exposure for t in tasks]
         if tasks[0].mode == FIT and exposures[0].psf is None:
             for job in self.jobs:
@@ -180,7 +184,7 @@ class _Batch:
             values, _ = use.values(step.unknowns, chosen)
             for i, row in enumerate(chosen.tolist()):
                 told[row] += 1
-                job = _final(self._job(row, values[i], own))
+                job = self._final(row, values[i], own)
                 chi2 = float(step.chi2[i])
                 change = float(step.change[i]) if told[row] > 1 else (chi2 - BEFORE_THE_FIRST) / chi2
                 report(row, Iteration(told[row], chi2 / int(scale[row]), change, float(step.damping[i]), job))
@@ -209,7 +213,7 @@ class _Batch:
 
         solution, attempts = fit_attempts(minimise, own, sturdy, self.scene, TOLERANCE / scale)
         values, _ = own.values(solution.unknowns, every)
-        jobs = [_final(self._job(row, values[row], own)) for row in range(len(self.jobs))]
+        jobs = [self._final(row, values[row], own) for row in range(len(self.jobs))]
         return self._finished(own, jobs, ndof, solution, attempts)
 
     def _finished(
@@ -332,6 +336,9 @@ class _Batch:
             [[job.parameter(ref).value for ref in self.scene.refs] for job in jobs],
             dtype=self.scene.start.dtype,
         )
+
+    def _final(self, row: int, values: Tensor, own: Parameters) -> Job:
+        return final(self._job(row, values, own), self.jobs[row], self.tasks[row].constraints)
 
     def _job(self, row: int, values: Tensor, own: Parameters) -> Job:
         """The menu of one row with numbers (V,) put in; tied ones marked."""

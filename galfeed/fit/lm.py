@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from galfeed.fit.couplings import Couplings
 from galfeed.result import Status
 
 LEAST_DAMPING, MOST_DAMPING = 1e-30, 1e10
@@ -34,18 +35,24 @@ class Normal(NamedTuple):
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds (B, P) of the unknowns and the largest change (P,) of each in one iteration."""
+    """Bounds (B, P) of the unknowns, the largest change (P,) of each in one iteration, inequalities between them.
+
+    The bounds of unknowns that are coupled must be among the inequalities too.
+    """
 
     lower: Tensor
     upper: Tensor
     step: Tensor
+    couplings: Couplings | None = None
 
     def take(self, rows: Tensor) -> Limits:
         """Of some rows of the batch."""
-        return Limits(self.lower[rows], self.upper[rows], self.step)
+        return Limits(self.lower[rows], self.upper[rows], self.step, self.couplings and self.couplings.take(rows))
 
     def clamp(self, unknowns: Tensor) -> Tensor:
-        return torch.clamp(unknowns, self.lower, self.upper)
+        """The nearest point (b, P) inside."""
+        inside = torch.clamp(unknowns, self.lower, self.upper)
+        return torch.clamp(self.couplings.nearest(inside), self.lower, self.upper) if self.couplings else inside
 
 
 @dataclass(frozen=True)
@@ -158,7 +165,7 @@ def minimise(
         tolerance: (B,) or one number: converged when the undamped step promises to lower chi^2 by less than this
             fraction of it, or when nothing is left of chi^2.
         stalled: likewise; a problem that ends while more than this is promised has stalled.
-        canonical: unknowns (b, P) -> the same point in other numbers, applied to every trial.
+        canonical: unknowns (b, P) -> the same point in other numbers, applied to every trial before the limits.
         max_iterations: steps tried, refused ones included.
         report: called after each iteration.
     """
@@ -179,8 +186,7 @@ def minimise(
         status = [s or Status.NOTHING_FREE for s in status]
 
     def promised(rows: Tensor) -> Tensor:
-        free = _free(unknowns[rows], gradient[rows], limits.take(rows))
-        return _promise(gradient[rows], matrix[rows], free) / chi2[rows]
+        return _promise(unknowns[rows], gradient[rows], matrix[rows], limits.take(rows)) / chi2[rows]
 
     for number in range(1, max_iterations + 1):
         rows = everyone[torch.tensor([s is None for s in status], device=start.device)]
@@ -191,11 +197,11 @@ def minimise(
         if len(rows) == 0:
             break
         here, own = unknowns[rows], limits.take(rows)
-        step = _solve(gradient[rows], matrix[rows], damping[rows], _free(here, gradient[rows], own))
-        trial = own.clamp(here + step.clamp(-limits.step, limits.step))
-        step = trial - here
+        step = _step(here, gradient[rows], matrix[rows], damping[rows], own)
+        aim = here + step.clamp(-limits.step, limits.step)
+        step = own.clamp(aim) - here
         predicted = (step * (2 * gradient[rows] - (matrix[rows] @ step[:, :, None])[:, :, 0])).sum(1)
-        trial = own.clamp(canonical(trial)) if canonical else trial
+        trial = own.clamp(canonical(aim) if canonical else aim)
         tried = evaluate(trial, rows)
         fall = chi2[rows] - tried.chi2
         good = _finite(tried) & (fall > 0)
@@ -235,26 +241,33 @@ def _finite(normal: Normal) -> Tensor:
     return normal.chi2.isfinite() & normal.gradient.isfinite().all(1) & normal.matrix.isfinite().flatten(1).all(1)
 
 
-def _free(unknowns: Tensor, gradient: Tensor, limits: Limits) -> Tensor:
-    """Unknowns (b, P) that may move: not those at a limit that are pushed outwards."""
-    return ~(((unknowns <= limits.lower) & (gradient < 0)) | ((unknowns >= limits.upper) & (gradient > 0)))
+def _step(here: Tensor, gradient: Tensor, matrix: Tensor, damping: Tensor, limits: Limits) -> Tensor:
+    """Damped step (b, P) from a point inside the limits; it keeps the inequalities, but may pass a bound."""
+    blocked = ((here <= limits.lower) & (gradient < 0)) | ((here >= limits.upper) & (gradient > 0))
+    if limits.couplings is None:
+        return _solve(gradient[:, :, None], matrix, damping, ~blocked)[:, :, 0]
+    right = torch.cat([gradient[:, :, None], limits.couplings.rows.mT], 2)
+    solved = _solve(right, matrix, damping, ~blocked | limits.couplings.coupled)
+    step = solved[:, :, 0]
+    return step + limits.couplings.correction(here + step, solved[:, :, 1:])
 
 
-def _solve(gradient: Tensor, matrix: Tensor, damping: Tensor, free: Tensor) -> Tensor:
-    """Damped step (b, P): (A + damping diag A) step = g, in units of diag A; unknowns without effect stay."""
+def _solve(right: Tensor, matrix: Tensor, damping: Tensor, free: Tensor) -> Tensor:
+    """Solutions (b, P, K) of (A + damping diag A) x = right, in units of diag A; unknowns without effect stay."""
     diagonal = matrix.diagonal(dim1=1, dim2=2)
     moving = free & (diagonal > 0)
     scale = torch.where(moving, diagonal.clamp(min=1e-300).rsqrt(), 0.0)
     scaled = matrix * scale[:, :, None] * scale[:, None, :]
     scaled.diagonal(dim1=1, dim2=2).copy_(torch.where(moving, 1 + damping[:, None], 1.0))
+    right = right * scale[:, :, None]
     factor, info = torch.linalg.cholesky_ex(scaled)
-    step = torch.cholesky_solve((gradient * scale)[:, :, None], factor)[:, :, 0]
     # not positive definite to working precision: go downhill
-    return torch.where((info == 0)[:, None], step, gradient * scale) * scale
+    solved = torch.where((info == 0)[:, None, None], torch.cholesky_solve(right, factor), right)
+    return solved * scale[:, :, None]
 
 
-def _promise(gradient: Tensor, matrix: Tensor, free: Tensor) -> Tensor:
+def _promise(here: Tensor, gradient: Tensor, matrix: Tensor, limits: Limits) -> Tensor:
     """(b,) fall of chi^2 that the undamped step predicts, g^T A^-1 g."""
-    step = _solve(gradient, matrix, gradient.new_full((len(gradient),), 1e-12), free)
+    step = _step(here, gradient, matrix, gradient.new_full((len(gradient),), 1e-12), limits)
     promise = (step * gradient).sum(1)
     return torch.where(promise >= 0, promise, math.inf)

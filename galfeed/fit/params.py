@@ -1,8 +1,8 @@
-"""Between the unknowns of the fit and the numbers of the menu: what is fixed, free, tied, paired or limited.
+"""Between the unknowns of the fit and the numbers of the menu: what is fixed, free, tied or limited.
 
 On GALFIT's path the unknowns are the numbers themselves; sturdy fits take the logarithm of positive ones (sizes,
-indices, axis ratios).  A tied number follows another one; for a pair range the unknown is the difference or ratio of
-the two numbers, so that every constraint becomes a limit of one unknown and acts inside the fit.
+indices, axis ratios).  A tied number follows another one.  A range is a bound of one unknown, the range of a pair an
+inequality between two, so that every constraint acts inside the fit.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from galfeed.errors import UnsupportedError
+from galfeed.fit.couplings import Couplings
 from galfeed.fit.lm import Limits
 from galfeed.job import Constraint, Job, PairRange, ParamRef, Range, Tie
+from galfeed.model.hygiene import period
 from galfeed.model.scene import Scene
 
 ELLIPSE = ("4", "9", "10")  # size, axis ratio, angle
 UNLIMITED = (-math.inf, math.inf)
 MOST_ROUND = 1 - 1e-6  # at q = 1 the angle would have no effect at all
+LEAST = 1e-6  # of a number whose logarithm is fitted
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,11 @@ class Rule:
     """How one column of values is made.
 
     Args:
-        unknown: column of the unknowns, or None: follows ``partner`` at the constant ``offset`` or ``ratio`` (B,).
-        positive: the unknown is the logarithm of the number (or of its ratio to ``partner``).
-        partner: column of values that this one refers to, None if it stands alone.
-        multiplies: this number is the partner's times something, else the partner's plus something.
-        constant: (B,) offset or ratio of a tied number.
+        unknown: column of the unknowns, or None: held at ``constant`` (B,), or with a ``partner`` at that offset from
+            it or ratio to it.
+        positive: the unknown is the logarithm of the number.
+        partner: column of values that this one follows, None if it stands alone.
+        multiplies: this number is the partner's times the constant, else the partner's plus the constant.
     """
 
     unknown: int | None
@@ -53,7 +55,8 @@ class Parameters:
         free: columns that count as free (have an unknown and an error bar), in the order of the unknowns.
         tied: columns held by an offset or ratio.
         limits: of the unknowns.
-        ratios: columns of the axis ratios that may pass 1.
+        ratios: columns of the axis ratios that are inverted when they pass 1.
+        indices: columns of the Sersic indices.
     """
 
     start: Tensor
@@ -62,6 +65,7 @@ class Parameters:
     tied: tuple[int, ...]
     limits: Limits
     ratios: tuple[int, ...] = ()
+    indices: tuple[int, ...] = ()
 
     @property
     def moving(self) -> tuple[int, ...]:
@@ -99,29 +103,28 @@ class Parameters:
         unknowns = values.new_zeros(len(values), len(self.free))
         for column in self.free:
             rule = self.rules[column]
-            number = values[:, column]
-            if rule.partner is not None:
-                number = number / values[:, rule.partner] if rule.multiplies else number - values[:, rule.partner]
             assert rule.unknown is not None
-            unknowns[:, rule.unknown] = number.log() if rule.positive else number
-        return unknowns.clamp(self.limits.lower, self.limits.upper)
+            unknowns[:, rule.unknown] = values[:, column].log() if rule.positive else values[:, column]
+        return self.limits.clamp(unknowns)
 
     def inverted(self, unknowns: Tensor) -> Tensor:
-        """Unknowns (b, P) with each free axis ratio above 1 inverted, as GALFIT does to a trial, size and angle kept.
+        """Unknowns (b, P) as GALFIT changes a trial before it looks at the ranges (probed).
 
-        Only where the unknowns are the numbers themselves.
+        An axis ratio above 1 is inverted, size and angle kept.  A negative Sersic index is beyond the upper end of its
+        range; without a range there is no such model, and the step is refused.  Only where the unknowns are the
+        numbers themselves.
         """
         unknowns = unknowns.clone()
         for column in self.ratios:
             q = unknowns[:, self.free.index(column)]
             unknowns[:, self.free.index(column)] = torch.where(q > 1, 1 / q, q)
+        for column in self.indices:
+            n = unknowns[:, self.free.index(column)]
+            unknowns[:, self.free.index(column)] = torch.where(n < 0, torch.inf, n)
         return unknowns
 
     def value_slopes(self, values: Tensor) -> Tensor:
-        """Derivatives (B, len(moving), P) of the moving numbers with respect to the free numbers themselves.
-
-        Pairs count as two free numbers here, as they do in GALFIT's error bars.
-        """
+        """Derivatives (B, len(moving), P) of the moving numbers with respect to the free numbers themselves."""
         slopes = values.new_zeros(len(values), len(self.rules), len(self.free))
         place = {column: i for i, column in enumerate(self.rules)}
         for column, rule in self.rules.items():
@@ -143,6 +146,13 @@ def form(constraint: Constraint) -> Constraint:
     return constraint if isinstance(constraint, Tie) else replace(constraint, low=0.0, high=0.0)
 
 
+def members(constraint: Constraint) -> tuple[int, ...]:
+    """Numbers of the components that a constraint names."""
+    if isinstance(constraint, Tie):
+        return constraint.components
+    return (constraint.component,) if isinstance(constraint, Range) else (constraint.first, constraint.second)
+
+
 def build(
     scene: Scene, jobs: Sequence[Job], constraints: Sequence[Sequence[Constraint]], *, logarithms: bool = True
 ) -> Parameters:
@@ -150,139 +160,216 @@ def build(
 
     Args:
         jobs: the B jobs of the scene.
-        constraints: of each job, of one structure.
+        constraints: of each job, of one structure.  Of ranges of one number that exclude each other the later holds.
         logarithms: fit positive numbers in their logarithm, within limits that keep them sensible; without, as GALFIT
             does, only sizes and axis ratios are limited.
-
-    Raises:
-        UnsupportedError: a range on a number that is also the first of a pair range.
     """
-    start = scene.start.clone()
     column = {ref: i for i, ref in enumerate(scene.refs)}
-    toggled = [i for i, ref in enumerate(scene.refs) if jobs[0].parameter(ref).free]
-    rules: dict[int, Rule] = {}
-    ties = _ties(scene, constraints, column, start)
-    pairs = _pairs(constraints[0], column, toggled, ties)
-    bounds = [s.limits if logarithms or s.unit == "pix" or s.name == "q" else UNLIMITED for s in scene.specs]
-    low = start.new_tensor([b[0] for b in bounds]).expand_as(start).clone()
-    high = start.new_tensor([b[1] for b in bounds]).expand_as(start).clone()
-    limited = torch.zeros_like(start, dtype=torch.bool)
-    turning = []
-    for at in toggled:
-        if scene.specs[at].name == "q":
-            if _may_turn(scene.refs[at], jobs[0], constraints):
-                turning.append(at)
-            else:
-                high[:, at] = high[:, at].clamp(max=MOST_ROUND)
-    for row, own in enumerate(constraints):
-        for limit in (c for c in own if isinstance(c, Range)):
-            place = column.get(ParamRef(limit.component, limit.key))
-            if place is None or place not in toggled or place in ties:
-                continue
-            if place in pairs:
-                what = "a range on a parameter that is also the first of a pair is not supported yet"
-                raise UnsupportedError(jobs[row].control.constraints, limit.line, what)
-            base = scene.start[row, place] if limit.relative else 0.0
-            floor = 1e-6 if scene.specs[place].positive and logarithms else -torch.inf
-            limited[row, place] = True
-            own_low, own_high = max(limit.low + base, floor), max(limit.high + base, floor)
-            both = max(own_low, float(low[row, place])), min(own_high, float(high[row, place]))
-            # all ranges of a number hold; of two that share nothing the later
-            low[row, place], high[row, place] = both if both[0] <= both[1] else (own_low, own_high)
-    # a start beyond what a number may be by itself stays allowed; one outside a range is moved in
-    low, high = torch.where(limited, low, low.minimum(start)), torch.where(limited, high, high.maximum(start))
-    start = start.clamp(low, high)
+    ties = _ties(scene, constraints[0], column)
+    free = [i for i, ref in enumerate(scene.refs) if i not in ties and jobs[0].parameter(ref).free]
+    pairs = [(k, found) for k, c in enumerate(constraints[0]) if (found := _paired(c, column, {*free, *ties}))]
+    whole = {root for _, both in pairs for at in both if (root := _root(at, ties)) in free}  # not in logarithms
+    low, high, turning = _bounds(scene, jobs, constraints, free, column, logarithms)
+    start = _near(scene, jobs, constraints, free, column).clamp(low, high)
+    for k, both in pairs:
+        if both[0] in free:
+            start[:, both[0]] = _beside(start, both, [own[k] for own in constraints])
 
-    free = [i for i in toggled if i not in ties]
+    rules: dict[int, Rule] = {}
     lower, upper, step = [], [], []
     for unknown, at in enumerate(free):
         spec = scene.specs[at]
-        pair = pairs.get(at)
-        if pair is not None:
-            partner = column[ParamRef(pair.second, pair.key)]
-            ratio = pair.kind == "ratio"
-            rules[at] = Rule(unknown, ratio and logarithms, partner, ratio)
-            ends = [
-                start.new_tensor([getattr(_pair(own, pair), end) for own in constraints]) for end in ("low", "high")
-            ]
-            lower.append(ends[0].clamp(min=1e-6).log() if rules[at].positive else ends[0])
-            upper.append(ends[1].clamp(min=1e-6).log() if rules[at].positive else ends[1])
-        else:
-            positive = logarithms and spec.positive and bool((start[:, at] > 0).all())
-            rules[at] = Rule(unknown, positive)
-            lower.append(low[:, at].log() if positive else low[:, at])
-            upper.append(high[:, at].log() if positive else high[:, at])
-        step.append(spec.step if logarithms or spec.name in ("xc", "yc") else torch.inf)
-    rules |= {at: rule for at, rule in ties.items()}
-    size = (len(jobs), 0)
+        logarithmic = logarithms and spec.positive and at not in whole and bool((start[:, at] > 0).all())
+        rules[at] = Rule(unknown, logarithmic)
+        lower.append(low[:, at].log() if logarithmic else low[:, at])
+        upper.append(high[:, at].log() if logarithmic else high[:, at])
+        size = 1.0 if logarithmic or not spec.positive else float(start[:, at].abs().max())
+        step.append(spec.step * size if logarithms or spec.name in ("xc", "yc") else torch.inf)
+    none = start.new_zeros(len(jobs), 0)
     limits = Limits(
-        torch.stack(lower, 1) if lower else start.new_zeros(size),
-        torch.stack(upper, 1) if upper else start.new_zeros(size),
+        torch.stack(lower, 1) if lower else none,
+        torch.stack(upper, 1) if upper else none,
         start.new_tensor(step),
     )
-    built = Parameters(start, _ordered(rules), tuple(free), tuple(ties), limits, tuple(turning))
+    rules = _ordered(rules | ties)
+    if whole:
+        inequalities = [_inequalities(start, rules, both, [own[k] for own in constraints]) for k, both in pairs]
+        limits = replace(limits, couplings=_couplings(limits, inequalities, sorted(free.index(at) for at in whole)))
+    indices = tuple(at for at in free if scene.specs[at].header == "N")
+    built = Parameters(start, rules, tuple(free), tuple(ties), limits, turning, indices)
     values, _ = built.values(built.unknowns(start), torch.arange(len(jobs)))
     return built.restarted(values)
 
 
+# What stands alone
+
+
+def _bounds(
+    scene: Scene,
+    jobs: Sequence[Job],
+    constraints: Sequence[Sequence[Constraint]],
+    free: Sequence[int],
+    column: dict[ParamRef, int],
+    logarithms: bool,
+) -> tuple[Tensor, Tensor, tuple[int, ...]]:
+    """Lowest and highest values (B, V) of the free numbers, and the axis ratios that are inverted beyond 1."""
+    start = scene.start
+    possible = [s.limits if logarithms or s.unit == "pix" or s.name == "q" else UNLIMITED for s in scene.specs]
+    low = start.new_tensor([p[0] for p in possible]).expand_as(start).clone()
+    high = start.new_tensor([p[1] for p in possible]).expand_as(start).clone()
+    asked_low, asked_high = torch.full_like(start, -torch.inf), torch.full_like(start, torch.inf)
+    for row, own in enumerate(constraints):
+        for limit in (c for c in own if isinstance(c, Range)):
+            ref = ParamRef(limit.component, limit.key)
+            at = column.get(ref)
+            turn = period(jobs[row].components[ref.component - 1], ref.key)
+            if at is None or at not in free or (turn and limit.high - limit.low >= turn):
+                continue
+            base = float(start[row, at]) if limit.relative else 0.0
+            ends = max(limit.low + base, float(asked_low[row, at])), min(limit.high + base, float(asked_high[row, at]))
+            if ends[0] > ends[1]:
+                ends = limit.low + base, limit.high + base
+            asked_low[row, at], asked_high[row, at] = ends
+    turning = []
+    for at in (at for at in free if scene.specs[at].name == "q"):
+        if logarithms:
+            if not _may_turn(scene.refs[at], jobs[0], constraints):
+                high[:, at] = high[:, at].clamp(max=MOST_ROUND)
+        elif bool(((asked_low[:, at] <= 1) & (asked_high[:, at] >= 1)).all()):
+            # GALFIT inverts a trial before it looks at the range
+            turning.append(at)
+            asked_high[:, at] = torch.inf
+    if logarithms:
+        positive = torch.tensor([s.positive for s in scene.specs])
+        asked_low = torch.where(positive & (asked_low > -torch.inf), asked_low.clamp(min=LEAST), asked_low)
+        asked_high = torch.where(positive, asked_high.clamp(min=LEAST), asked_high)
+    # a start beyond what a number may be by itself stays allowed, and so does a range there
+    low, high = low.minimum(start).minimum(asked_high), high.maximum(start).maximum(asked_low)
+    return low.maximum(asked_low), high.minimum(asked_high), tuple(turning)
+
+
+def _near(
+    scene: Scene,
+    jobs: Sequence[Job],
+    constraints: Sequence[Sequence[Constraint]],
+    free: Sequence[int],
+    column: dict[ParamRef, int],
+) -> Tensor:
+    """The start (B, V), angles turned by whole periods as near to their ranges as can be."""
+    start = scene.start.clone()
+    for row, own in enumerate(constraints):
+        for limit in (c for c in own if isinstance(c, Range) and not c.relative):
+            at = column.get(ParamRef(limit.component, limit.key))
+            turn = period(jobs[row].components[limit.component - 1], limit.key)
+            if at in free and turn and limit.high - limit.low < turn:
+                middle = (limit.low + limit.high) / 2
+                start[row, at] += turn * round((middle - float(start[row, at])) / turn)
+    return start
+
+
 def _may_turn(ref: ParamRef, job: Job, constraints: Sequence[Sequence[Constraint]]) -> bool:
-    """Whether an axis ratio may pass 1: size and angle are free to be exchanged for the canonical ones afterwards."""
+    """Whether size and angle may be exchanged for the canonical ones where an axis ratio passes 1."""
     component = job.components[ref.component - 1]
     if not all(component.parameter(key).free for key in ELLIPSE):
         return False
-    for constraint in (c for own in constraints for c in own):
-        numbers = {
-            Tie: lambda c: c.components,
-            Range: lambda c: (c.component,),
-            PairRange: lambda c: (c.first, c.second),
-        }[type(constraint)](constraint)
-        if constraint.key in ELLIPSE and component.number in numbers:
-            return False
-    return True
+    return not any(c.key in ELLIPSE and component.number in members(c) for own in constraints for c in own)
 
 
-def _ties(
-    scene: Scene, constraints: Sequence[Sequence[Constraint]], column: dict[ParamRef, int], start: Tensor
-) -> dict[int, Rule]:
-    """Rules of the columns that follow the first component of an offset or ratio."""
+# What hangs together
+
+
+def _ties(scene: Scene, constraints: Sequence[Constraint], column: dict[ParamRef, int]) -> dict[int, Rule]:
+    """Rules of the columns that follow the first component of an offset or ratio; the later of two rules holds."""
     ties: dict[int, Rule] = {}
-    for tie in constraints[0]:
-        if not isinstance(tie, Tie):
-            continue
-        places = [column.get(ParamRef(number, tie.key)) for number in tie.components]
-        master, followers = places[0], [p for p in places[1:] if p is not None]
+    for tie in (c for c in constraints if isinstance(c, Tie)):
+        master, *followers = (column.get(ParamRef(number, tie.key)) for number in tie.components)
         if master is None:
             continue
-        for follower in followers:
+        for follower in (f for f in followers if f is not None):
             own, base = scene.start[:, follower], scene.start[:, master]
             ratio = tie.kind == "ratio"
-            ties[follower] = Rule(None, partner=master, multiplies=ratio, constant=own / base if ratio else own - base)
+            if follower == master:
+                ties[follower] = Rule(None, constant=own)
+            else:
+                ties[follower] = Rule(
+                    None, partner=master, multiplies=ratio, constant=own / base if ratio else own - base
+                )
     return ties
 
 
-def _pairs(
-    constraints: Sequence[Constraint], column: dict[ParamRef, int], toggled: list[int], ties: dict[int, Rule]
-) -> dict[int, PairRange]:
-    """{column of the first number: pair range} for pairs that can act."""
-    pairs = {}
-    for pair in constraints:
-        if isinstance(pair, PairRange):
-            first = column.get(ParamRef(pair.first, pair.key))
-            second = column.get(ParamRef(pair.second, pair.key))
-            if first is not None and second is not None and first in toggled and first not in ties:
-                pairs[first] = pair
-    return pairs
+def _paired(constraint: Constraint, column: dict[ParamRef, int], moving: set[int]) -> tuple[int, int] | None:
+    """The two columns of a pair that can act."""
+    if not isinstance(constraint, PairRange):
+        return None
+    first, second = (column.get(ParamRef(number, constraint.key)) for number in members(constraint))
+    return (
+        (first, second) if first in moving and second in moving and first is not None and second is not None else None
+    )
 
 
-def _pair(constraints: Sequence[Constraint], like: PairRange) -> PairRange:
-    """The last pair range of a job on the same numbers."""
-    same = [
-        c
-        for c in constraints
-        if isinstance(c, PairRange)
-        and (c.first, c.second, c.key, c.kind) == (like.first, like.second, like.key, like.kind)
-    ]
-    return same[-1]
+def _beside(start: Tensor, both: tuple[int, int], pairs: Sequence[Constraint]) -> Tensor:
+    """The first number (B,) of a pair, moved into the range; that is the one GALFIT moves."""
+    ranges = [pair for pair in pairs if isinstance(pair, PairRange)]
+    low, high = start.new_tensor([r.low for r in ranges]), start.new_tensor([r.high for r in ranges])
+    first, second = start[:, both[0]], start[:, both[1]]
+    ends = (second + low, second + high) if ranges[0].kind == "difference" else (second * low, second * high)
+    return first.clamp(ends[0].minimum(ends[1]), ends[0].maximum(ends[1]))
+
+
+def _root(at: int, ties: dict[int, Rule]) -> int:
+    """The column that a tied one follows in the end."""
+    partner = ties[at].partner if at in ties else None
+    return at if partner is None else _root(partner, ties)
+
+
+def _inequalities(
+    start: Tensor, rules: dict[int, Rule], both: tuple[int, int], pairs: Sequence[Constraint]
+) -> tuple[Tensor, Tensor]:
+    """Rows (B, 3, P) and bounds (B, 3) of a pair: not below its range, not above, and the second of one sign."""
+    ranges = [pair for pair in pairs if isinstance(pair, PairRange)]
+    low, high = start.new_tensor([r.low for r in ranges]), start.new_tensor([r.high for r in ranges])
+    (slope1, value1), (slope2, value2) = (_affine(start, rules, at) for at in both)
+    if ranges[0].kind == "difference":
+        forms = [(slope2 - slope1, value1 - value2 - low), (slope1 - slope2, high - value1 + value2)]
+        forms.append((torch.zeros_like(slope1), torch.full_like(low, torch.inf)))
+    else:
+        sign = torch.where(start[:, both[1]] < 0, -1.0, 1.0).to(start.dtype)
+        forms = [
+            (sign[:, None] * (low[:, None] * slope2 - slope1), sign * (value1 - low * value2)),
+            (sign[:, None] * (slope1 - high[:, None] * slope2), sign * (high * value2 - value1)),
+            (-sign[:, None] * slope2, sign * value2),
+        ]
+    rows = torch.stack([row for row, _ in forms], 1)
+    bounds = torch.stack([bound for _, bound in forms], 1)
+    endless = ~(rows.isfinite().all(2) & bounds.isfinite())  # an infinite end
+    return rows.masked_fill(endless[:, :, None], 0.0), bounds.masked_fill(endless, torch.inf)
+
+
+def _affine(start: Tensor, rules: dict[int, Rule], at: int) -> tuple[Tensor, Tensor]:
+    """Slopes (B, P) by the unknowns and constant (B,) of a number that no logarithm enters."""
+    count = sum(rule.unknown is not None for rule in rules.values())
+    slope, value = start.new_zeros(len(start), count), start.new_zeros(len(start))
+    rule = rules.get(at)
+    if rule is None:
+        return slope, start[:, at]
+    if rule.unknown is not None:
+        slope[:, rule.unknown] = 1.0
+        return slope, value
+    assert rule.constant is not None
+    if rule.partner is None:
+        return slope, rule.constant
+    slope, value = _affine(start, rules, rule.partner)
+    if rule.multiplies:
+        return rule.constant[:, None] * slope, rule.constant * value
+    return slope, value + rule.constant
+
+
+def _couplings(limits: Limits, inequalities: Sequence[tuple[Tensor, Tensor]], coupled: Sequence[int]) -> Couplings:
+    """The inequalities of all pairs with the bounds of the unknowns that take part."""
+    unit = torch.eye(limits.lower.shape[1], dtype=limits.lower.dtype)[list(coupled)].expand(len(limits.lower), -1, -1)
+    rows = [unit, -unit, *(row for row, _ in inequalities)]
+    bounds = [limits.upper[:, coupled], -limits.lower[:, coupled], *(bound for _, bound in inequalities)]
+    return Couplings(torch.cat(rows, 1), torch.cat(bounds, 1))
 
 
 def _ordered(rules: dict[int, Rule]) -> dict[int, Rule]:

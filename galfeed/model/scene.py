@@ -29,7 +29,7 @@ class SceneComponent:
         profile: its function.
         light: the function with shape and truncations; None where it has neither (sky, point sources).
         columns: {name: column of its value in (B, V)}, those of its truncations with their number in front.
-        skip: left out of the model image (``Z) 1``).
+        skip: left out of the model image (``Z)`` not 0).
     """
 
     number: int
@@ -157,11 +157,11 @@ def _specs(component: Component) -> tuple[ParamSpec, ...]:
 def _component(
     component: Component, job: Job, columns: dict[int, dict[str, int]], specs: Sequence[ParamSpec]
 ) -> SceneComponent:
-    profile, own, skip = PROFILES[component.kind], dict(columns[component.number]), component.skip == 1
+    profile, own, skip = PROFILES[component.kind], dict(columns[component.number]), component.skip != 0
     if profile.kind in ("point", "background"):
         return SceneComponent(component.number, profile, None, own, skip)
     cuts = [
-        Truncation.of(job.components[number - 1], inner)
+        Truncation.of(job.components[number - 1], inner, profile.kind == "edge")
         for number in component.inner + component.outer  # one named twice cuts four times in GALFIT (probed)
         for inner in (True,) * component.inner.count(number) + (False,) * component.outer.count(number)
     ]
