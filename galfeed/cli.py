@@ -19,8 +19,8 @@ from galfeed.errors import FeedmeError, GalfeedError
 from galfeed.feedme import constraints, menu
 from galfeed.model import supported
 from galfeed.options import Options
-from galfeed.output import files, fitlog, imgblock, names, record, report, restart
-from galfeed.output.names import BLOCK, FIT, MODEL, SIGMA_NAME, SUBCOMPONENTS, SUBCOMPS_NAME
+from galfeed.output import files, fitlog, header, imgblock, names, record, report, restart
+from galfeed.output.names import FIT, MODEL, SIGMA_NAME, SUBCOMPONENTS, SUBCOMPS_NAME
 from galfeed.result import FitResult, Iteration, Status
 
 if TYPE_CHECKING:
@@ -149,7 +149,8 @@ def run(file: Path, name: str, folder: Path, asked: Options, clock: Clock) -> in
         outputs = names.written(job.control.output, mode, outsig=outsig, recorded=asked.record)
         for output in outputs:
             files.check_writable(folder, output)
-    warnings = [str(warning) for warning in (*job.warnings, *limits.warnings, *exposure.warnings, *stars)]
+    moved = limits.moved if mode == FIT else ()
+    warnings = [str(warning) for warning in (*job.warnings, *limits.warnings, *moved, *exposure.warnings, *stars)]
     for warning in warnings:
         _warn(warning)
     _say(report.opening(job, menu.dump(job), (*limits.messages, *exposure.messages)))
@@ -234,12 +235,14 @@ def _write(result: FitResult, task: Task, folder: Path, asked: Options) -> str |
         files.replace(folder / SUBCOMPS_NAME, imgblock.subcomps(result, exposure, restart.next_name(folder)))
         return None
     output = folder / job.control.output
-    if mode == BLOCK or result.status is Status.NOTHING_FREE:
-        files.replace(output, imgblock.block(result, exposure, restart.next_name(folder)))
-    elif mode != FIT:
+    if mode == MODEL:
         files.replace(output, imgblock.model_only(result, exposure, restart.next_name(folder)))
+    elif mode != FIT or result.status is Status.NOTHING_FREE:
+        files.replace(output, imgblock.block(result, exposure, restart.next_name(folder)))
     else:
-        fitted = replace(job, control=replace(job.control, region=exposure.region))  # GALFIT writes it clipped
+        kernel = header.kernel_name(job.control, exposure)
+        control = replace(job.control, region=exposure.region, kernel=kernel)  # GALFIT writes it clipped
+        fitted = replace(job, control=control)
         text = menu.dump(fitted, result.chi2nu, result.chi2, result.ndof)
         logfile = restart.claim(folder, text)
         try:
@@ -262,8 +265,8 @@ def _warn(text: str) -> None:
 
 
 def _refuse(error: GalfeedError) -> int:
-    if isinstance(error, FeedmeError):
-        _say(error.stdout)
+    galfits = error.stdout if isinstance(error, FeedmeError) else ""
+    _say(galfits)
     sys.stdout.flush()
     _warn(str(error))
-    return WRONG_INPUT
+    return FAILED if galfits else WRONG_INPUT  # where GALFIT itself stops, its exit code is 1

@@ -10,9 +10,13 @@ from galfeed.profiles import PROFILES
 def header_specs(component: Component) -> dict[str, ParamSpec]:
     """The numbers of a component that the FITS header shows, by menu key, in the order of the header."""
     if component.is_truncation:
-        given = {key for key, _ in component.parameters()} - {"10"}
+        numbers = dict(component.parameters())
+        given = set(numbers) - {"10"}
         if "9" in given:
-            given.add("10")  # 0 where it is not given; without an axis ratio it has no effect and is not shown
+            # 0 where it is not given, but not beside another toggle; without an axis ratio it has no effect
+            angle = numbers.get("10")
+            if numbers["9"].toggle in (0, 1) or (angle and angle.toggle >= 0):
+                given.add("10")
         own = tuple(spec for spec in truncation.specs(component.name) if spec.key in given)
     else:
         own = PROFILES[component.kind].header_specs(component)

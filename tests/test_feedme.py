@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,6 +117,39 @@ def test_control_line(line, printed):
     assert new(line) == printed
 
 
+@pytest.mark.parametrize(
+    ("line", "printed"),
+    [
+        ("A) gäl.fits", "A) gäl.fits           # Input data image (FITS file)"),
+        ("D) long_name.fits k.txt", "D) long_name.fits k.txt    # Input PSF image and (optional) diffusion kernel"),
+        ("I) 5 1234567", "I) 5      1234567       # Size of the convolution box (x y)"),
+        ("J) 1e12", "J) 999999995904.000      # Magnitude photometric zeropoint "),
+        ("J) 123456.789", "J) 123456.789          # Magnitude photometric zeropoint "),
+        ("K) 10 100", "K) 10.000 100.000       # Plate scale (dx dy)   [arcsec per pixel]"),
+        ("K) -12.5 -1", "K) -12.500 -1.000       # Plate scale (dx dy)   [arcsec per pixel]"),
+    ],
+)
+def test_control_line_that_does_not_fit(line, printed):
+    job = feedme.parse(f"{CONTROL}{line}\n{SERSIC}")
+    assert printed in feedme.dump(job).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("links", "printed"),
+    [
+        ("2", "Ti)  2                     #"),
+        ("112", "Ti) 112                     #"),
+        ("108 107 108", "Ti) 108 107 108               #"),
+        ("2 2 2 2 2 2 2", "Ti)  2  2  2  2  2  2  2   #"),
+        ("2 2 2 2 2 2 2 2 2", "Ti)  2  2  2  2  2  2  2  2  2   #"),
+    ],
+)
+def test_links_leave_three_columns_a_component(links, printed):
+    job = feedme.parse(f"{CONTROL}{SERSIC}Ti) {links}\n{TRUNCATION * 112}")
+    (line,) = (line for line in feedme.dump(job).splitlines() if line.startswith("Ti)"))
+    assert line == f"{printed}  Inner truncation by component number(s)"
+
+
 def test_missing_control_lines():
     assert feedme.parse("H) 1 2 3 4\n0) sersic").control == Control(region=(1, 2, 3, 4))
 
@@ -151,6 +185,8 @@ def test_a_comment_is_no_name_but_is_printed(line):
         ("3) 17# 0", [" 3) 17.0000     1"]),
         ("3) +1.7e1 0#c", [" 3) 17.0000     0"]),
         ("3) .5", [" 3) 0.5000      1"]),
+        ("3) -0", [" 3) -0.0000     1"]),
+        ("1) -0 -0.0", [" 1) 0.0000   0.0000   1 1"]),
         ("3) 0x10", [" 3) 16.0000     1"]),
         ("3", []),
         ("3) # 17", []),
@@ -330,7 +366,17 @@ def test_warns_of_what_is_read_otherwise_than_it_looks(line, warning):
         (CONTROL + SERSIC + "3) 4249d-3 1", "in:11: '4249d-3' after '3)', expected a number"),
         (CONTROL + SERSIC + "1) 5, 6", "in:11: '5,' after '1)', expected a number"),
         (CONTROL + SERSIC + "1) 5 6, 1 1", "in:11: '6,' after '5', expected a number"),
-        (CONTROL + SERSIC + "F0) .1 3", "in:11: 'F0)', expected a mode number of 1 or more"),
+        (CONTROL + SERSIC + "F0) .1 3", "in:11: 'F0)', expected a mode number of 1 to 28000"),
+        (CONTROL + SERSIC + "B28001) .1", "in:11: 'B28001)', expected a mode number of 1 to 28000"),
+        (CONTROL + SERSIC + f"\n# {2000 * '-'}", "in:12: a line of 2002 characters, expected at most 2000"),
+        (
+            CONTROL + SERSIC + "3) 20 1" + 20 * "0",
+            f"in:11: '1{20 * '0'}' is too large, expected a whole number below 1000000000",
+        ),
+        (
+            CONTROL + SERSIC + "I) 20 2000000000",
+            "in:11: '2000000000' is too large, expected a whole number below 1000000000",
+        ),
         (
             CONTROL + SERSIC + "T2) 1 1",
             "in:11: 'T2)' would be a command of GALFIT's interactive menu (N, T and X are), expected a key",
@@ -404,6 +450,27 @@ def test_restart_file():
     assert {" 1) 3.0000   4.0000   1 1", " 3) 5.0000      1", " 4) 7.0000      2", " 5) 4.0000      0"} <= set(values)
     assert {" 6) 1.0000      0", " 9) 0.5000      -1", "10) 0.0000      -1", " 9) 1.0000      -1"} <= set(values)
     assert lines[-1] == ""
+
+
+def test_a_restart_file_holds_the_radii_of_a_truncation_in_order():
+    job = feedme.parse(f"{CONTROL}{SERSIC}To) 2\nT0) radial2\nT4) 12 1\nT5) 12.09 0\n")
+    fitted = replace(job, components=(job.components[0], job.components[1].updated({"4": Parameter(12.1755, 1)})))
+    lines = [line[:20].rstrip() for line in feedme.dump(fitted, chi2=1.0, ndof=1).splitlines()]
+    assert {"T4) 12.0900     0", "T5) 12.1755     1"} <= set(lines)
+
+
+@pytest.mark.parametrize(
+    ("line", "printed"),
+    [
+        ("D) psf.fits # c", "D) psf.fits   "),
+        ("D) # c", "D) #          c"),
+        ("D) psf.fits kernel.txt", "D) psf.fits   kernel.txt"),
+    ],
+)
+def test_a_restart_file_leaves_out_a_comment_behind_the_psf(line, printed):
+    text = feedme.dump(feedme.parse(f"{CONTROL}{line}\n{SERSIC}"), chi2=1.0, ndof=1)
+    (found,) = (line for line in text.splitlines() if line.startswith("D)"))
+    assert found.split(" # Input")[0].rstrip() == printed.rstrip()
 
 
 def test_single_precision():
@@ -583,3 +650,15 @@ def test_warns_of_a_truncation_that_cuts_nothing():
     assert str(warning).endswith("no component has Ti) or To) 2, so this truncation has no effect")
     assert str(warning).startswith("in:")
     assert not feedme.parse(CONTROL + SERSIC + "To) 2\nT0) radial\nT4) 9 1\nT5) 5 0", "in").warnings
+
+
+def test_numbers_too_large_are_infinite():
+    assert new("3) 0x" + 300 * "f") == [" 3) inf         1"]
+    assert new("3) -0x" + 300 * "f") == new("3) -1e400") == [" 3) -inf        1"]
+
+
+def test_long_menus_take_no_longer_by_the_line():
+    start = time.perf_counter()
+    with pytest.raises(FeedmeError, match="expected a number"):
+        feedme.parse(20000 * "\n" + CONTROL + SERSIC + "3) x 1\n" + 20000 * "\n", "in")
+    assert time.perf_counter() - start < 5

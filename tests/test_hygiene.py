@@ -4,7 +4,9 @@ import pytest
 import torch
 from simulate import component, job, truncation
 
-from galfeed.model.hygiene import canonical, clamp_sizes, with_near_phases, wrapped
+from galfeed import feedme
+from galfeed.job import Parameter
+from galfeed.model.hygiene import canonical, clamp_sizes, position_angle, with_near_phases, wrapped
 from galfeed.profiles._kappa import kappa
 
 
@@ -27,9 +29,55 @@ def test_an_axis_ratio_that_is_too_small_becomes_a_hundredth(q):
     assert canonical(job(component(1, "sersic", q=q))).components[0].parameter("9").value == 0.01
 
 
-def test_negative_sizes_become_the_smallest_and_zero_stays():
-    sizes = [clamp_sizes(job(component(1, "sersic", re=r))).components[0].parameter("4").value for r in (-3.0, 0.0)]
-    assert sizes == [0.01, 0.0]
+@pytest.mark.parametrize(
+    ("angle", "half", "printed"),
+    [
+        (90.0, 90.0, "-89.9999"),
+        (-90.0, 90.0, "89.9999"),
+        (270.0, 90.0, "-89.9999"),
+        (180.0, 90.0, "0.0000"),
+        (-180.0, 90.0, "0.0000"),
+        (91.0, 90.0, "-89.0000"),
+        (12345.678, 90.0, "-74.3223"),
+        (90.0, 180.0, "89.9999"),
+        (180.0, 180.0, "-180.0000"),
+        (-180.0, 180.0, "180.0000"),
+        (540.0, 180.0, "-180.0000"),
+        (float("inf"), 90.0, "nan"),
+    ],
+)
+def test_a_position_angle_is_turned_as_galfit_prints_it(angle, half, printed):
+    assert f"{position_angle(angle, half):.4f}" == printed
+
+
+def test_an_inverted_axis_ratio_is_not_below_the_smallest_either():
+    slots = canonical(job(component(1, "sersic", q=1e6, re=5.0, pa=0.0))).components[0]
+    assert [slots.parameter(k).value for k in ("4", "9", "10")] == [5e6, 0.01, -89.9999]
+
+
+def test_a_small_axis_ratio_of_a_truncation_stays():
+    block = truncation(2, "radial", ellipse=True, rbrk=5.0, q=0.004)
+    _, made = canonical(job(component(1, "sersic", outer=(2,)), block)).components
+    assert made.parameter("9").value == 0.004
+
+
+@pytest.mark.parametrize(("q", "pa", "made"), [(1, 2, 0), (0, 2, 0), (1, 1, 1), (2, 2, 2), (2, 0, 0)])
+def test_the_angle_of_a_truncation_is_free_with_another_toggle_only_if_its_axis_ratio_has_one(q, pa, made):
+    text = f"T0) radial\nT4) 8 0\nT5) 4 0\nT9) 0.8 {q}\nT10) 30 {pa}\n"
+    (block,) = canonical(feedme.parse(f"H) 1 9 1 9\n{text}")).components
+    assert block.parameter("10").toggle == made
+
+
+@pytest.mark.parametrize("toggle", [0, 1])
+def test_a_king_of_power_0_has_power_2_and_keeps_it(toggle):
+    (made,) = canonical(feedme.parse(f"H) 1 9 1 9\n 0) king\n 6) 0 {toggle}\n")).components
+    assert made.parameter("6") == Parameter(2.0)
+
+
+def test_negative_sizes_become_the_smallest_and_others_stay_however_small():
+    sizes = [-3.0, 0.0, 1e-9, 0.009]
+    made = [clamp_sizes(job(component(1, "sersic", re=r))).components[0].parameter("4").value for r in sizes]
+    assert made == [0.01, 0.0, 1e-9, 0.009]
 
 
 def test_other_components_are_left_alone():

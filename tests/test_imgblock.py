@@ -257,6 +257,68 @@ def test_kernel_in_the_header():
         assert card[11:].split("'")[0] == expected
 
 
+@pytest.mark.parametrize(
+    ("line", "word", "value"),
+    [
+        ("C) # sigma", "SIGMA", "#"),
+        ("D) # a comment", "PSF", "# a"),
+        ("D) #a", "PSF", "#a "),
+        ("D) none # a", "PSF", "none "),
+        ("F) #m", "MASK", "#m"),
+        ("G) #", "CONSTRNT", "#"),
+    ],
+)
+def test_a_comment_in_the_place_of_a_name_is_in_the_header(line, word, value):
+    found = replace(exposure(source()), psf=None)
+    cards = parameter_cards(result(MENU.replace("D) psf.fits", line)), found, "galfit.01")
+    assert [text_value(card) for card in cards if card.startswith(f"{word:8}=")] == [value.rstrip()]
+
+
+PSFS = " 0) psf\n 1) 5 5 0 0\n 3) 15 0\n" * 99
+NUKER = """
+ 0) nuker
+ 1) 5 4 0 0
+ 3) 20 0
+ 4) 5 0
+ 5) 1 0
+ 6) 1.25 0
+ 7) 0.25 0
+F1) 0.1 20 0 0
+F12) 0.1 5 0 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("block", "long"),
+    [
+        (NUKER, ["100_alpha = '[1.0000]' / alpha", "100_gamma = '[0.2500]' / gamma"]),
+        (
+            f"{NUKER}R0) power\nR4) 0.3 0\nTo) 101\nT0) radial\nT4) 8 0\nT5) 4 0\n",
+            ["100_ALPHA = '[0.3000]' / Asymptotic spiral powerlaw", "100_gamma = '[0.2500]' / gamma"],
+        ),
+    ],
+)
+def test_keywords_from_component_100_on(block, long):
+    cards = parameter_cards(result(f"H) 3 8 2 5\n{PSFS}{block}"), exposure(source()), "galfit.01")
+    own = [card.rstrip() for card in cards if card.startswith(("100_", "HIERARCH 100_"))]
+    assert own[0] == "100_XC  = '[5.0000]'           / X center [pixel]"
+    found = [card.removeprefix("HIERARCH ") for card in own if card.startswith("HIERARCH")]
+    assert [card for card in found if card.lower().startswith(("100_al", "100_ga"))] == long
+    assert "100_F12pa = '[5.0000]' / Azimuthal Fourier mode 12 phase angle" in found
+    assert "100_F1PA= '[20.0000]'          / Azimuthal Fourier mode 1 phase angle" in own
+    assert ("100_TOUTR = ' 101    ' / Outer truncation by component(s)" in found) == ("To)" in block)
+
+
+def test_own_numbers_of_length_and_height_are_not_starred_in_the_header():
+    menu = "H) 3 8 2 5\nT0) height\nT1) -5 4 1 1\nT4) 0.3 1\nT5) 4 0\nB1) 0.005 1\n"
+    cards = parameter_cards(result(menu), exposure(source()), "galfit.01")
+    assert [text_value(card) for card in cards if card.startswith(("1_XC", "1_RBRK", "1_B1"))] == [
+        "-5.0000 +/- 0.0000",
+        "0.3000 +/- 0.0000",
+        "*0.0050* +/- *0.0000*",
+    ]
+
+
 def test_counts():
     assert counts(result().job) == (7, 3)
     assert counts(feedme.parse("H) 3 8 2 5\n 0) devauc\n 1) 5 5 1 1\n 3) 15 1\n 4) 5 1\n 9) 0.7 1\n10) 20 1\n")) == (

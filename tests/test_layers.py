@@ -33,7 +33,9 @@ MAY_IMPORT = {
     "feedme.consistency": "errors job profiles",
     "feedme.reader": "feedme.block feedme.consistency errors feedme.grammars job feedme.menu profiles",
     "feedme": "feedme.menu feedme.reader",
-    "feedme.constraints": "errors feedme.grammars tables job",
+    "model.hygiene": "job profiles",
+    "feedme.agreement": "job model.hygiene tables",
+    "feedme.constraints": "errors feedme.agreement feedme.grammars tables job",
     "options": "errors",
     "machine": "",
     "model.supported": "errors job",
@@ -60,12 +62,12 @@ MAY_IMPORT = {
     "model.render": "model.centred model.convolve model.exact model.light model.pixels profiles model.psf model.shape "
     "model.spline",
     "model.scene": "images.exposure job model.light profiles model.psf model.render model.shape model.truncation",
-    "model.hygiene": "job profiles",
     "fit.params": "job fit.couplings fit.lm model.hygiene model.scene",
+    "fit.final": "fit.params job model.hygiene",
     "output.marks": "job profiles",
     "fit.attempts": "fit.lm fit.params model.psf result model.scene",
-    "fit.batch": "fit.attempts fit.lm fit.params images.exposure job model.hygiene model.light model.scene model.shape "
-    "model.supported output.marks result",
+    "fit.batch": "fit.attempts fit.final fit.lm fit.params images.exposure job model.hygiene model.light model.scene "
+    "model.shape model.supported output.marks result",
     "fit.doubts": "images.exposure job model.psf model.render model.scene",
     "fit": "fit.batch fit.doubts",
     # outputs
@@ -87,7 +89,7 @@ MAY_IMPORT = {
     "check": "check.menus check.noise check.pictures check.psfs errors feedme feedme.constraints images "
     "images.exposure images.fitsname images.inputs job model.supported options output.files output.names",
     "cli": "check errors feedme feedme.constraints feedme.menu fit images machine model.supported options output.files "
-    "output.fitlog output.imgblock output.names output.record output.report output.restart result",
+    "output.fitlog output.header output.imgblock output.names output.record output.report output.restart result",
     "__main__": "cli",
     # reading back
     "readback.record": "errors job",

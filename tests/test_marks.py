@@ -14,6 +14,7 @@ from galfeed.output.marks import (
     FREE,
     SUSPICIOUS,
     TIED,
+    flagged,
     header_value,
     mark,
     numerical_problem,
@@ -80,6 +81,32 @@ def test_thresholds_are_those_of_single_precision():
 def test_second_length(block):
     assert not starred(block, "5", 12.0)
     assert starred(block, "5", 0.5)
+
+
+@pytest.mark.parametrize("kind", ["length", "height", "length2", "height2"])
+def test_own_numbers_of_length_and_height_are_starred_but_not_flagged(kind):
+    block = job(f"T0) {kind}\nT1) -5 99 1 1\nT4) 0.3 1\nT5) 0.2 1\nT9) 0.05 1\nB1) 0.005 1\n").components[0]
+    numbers = dict(block.parameters())
+    assert [key for key, p in numbers.items() if suspicious(block, key, p.value, REGION)] == ["4", "5", "9", "b1"]
+    assert [key for key, p in numbers.items() if flagged(block, key, p.value, REGION)] == ["b1"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "second", "expected"),
+    [
+        ("radial2", 8, 8.05, SUSPICIOUS),
+        ("radial2-b", 8, 8.0, SUSPICIOUS),
+        ("radial2", 8, 8.1, FREE),
+        ("radial2", 100, 100.1, SUSPICIOUS),
+        ("radial", 8, 8.05, FREE),
+        ("height2", 8, 8.05, FREE),
+    ],
+)
+def test_radii_that_touch_are_starred_but_not_flagged(kind, first, second, expected):
+    fitted = job(f"T0) {kind}\nT4) {first} 1\nT5) {second} 1\n")
+    block = fitted.components[0]
+    assert {mark(block, key, block.parameter(key), REGION) for key in ("4", "5")} == {expected}
+    assert not numerical_problem(fitted, REGION)
 
 
 def test_sky_is_never_suspicious():

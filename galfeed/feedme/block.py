@@ -65,6 +65,7 @@ class Block:
     skip: int = 0
 
     def set_position(self, numbers: Sequence[float], toggles: Sequence[int]) -> None:
+        numbers = [number + 0.0 for number in numbers]  # GALFIT has no -0 here, though elsewhere
         self.slots[0] = changed(self.slots[0], numbers[:1], toggles[:1])
         self.slots[1] = changed(self.slots[1], numbers[1:], toggles[1:])
 

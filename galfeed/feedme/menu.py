@@ -66,14 +66,16 @@ def dump(
 def restarted(job: Job) -> Job:
     """The job as a restart file holds it.
 
-    A tied parameter has toggle 2 and a free one toggle 1; lines that a function does not use hold what GALFIT keeps
-    there (toggle 0 or -1, and n = 4 for devauc).
+    A tied parameter has toggle 2 and a free one toggle 1; the radii of a radial2 are sorted; lines that a function
+    does not use hold what GALFIT keeps there (toggle 0 or -1, and n = 4 for devauc).  A comment in the place of a
+    charge diffusion kernel is left out.
     """
 
     def toggled(p: Parameter) -> Parameter:
         return replace(p, toggle=2) if p.tied else replace(p, toggle=1) if p.toggle > 0 else p
 
     def settled(component: Component) -> Component:
+        component = truncation.ordered(component)
         changes = {key: toggled(p) for key, p in component.parameters()}
         if not component.is_truncation and component.kind != "sky":
             profile = PROFILES[component.kind]
@@ -83,7 +85,13 @@ def restarted(job: Job) -> Job:
                     changes[key] = Parameter(held.value if blank.value is None else blank.value, blank.toggle)
         return component.updated(changes)
 
-    return replace(job, components=tuple(settled(c) for c in job.components))
+    comments = tuple(both for both in job.control.comments if not _begins_behind_psf(*both))
+    control = replace(job.control, comments=comments)
+    return replace(job, control=control, components=tuple(settled(c) for c in job.components))
+
+
+def _begins_behind_psf(field: str, word: str) -> bool:
+    return field == "kernel" and word.startswith("#")
 
 
 def single(value: float) -> float:
@@ -103,23 +111,28 @@ def _control(control: Control) -> str:
     x1, x2, y1, y2 = control.region or (0, 0, 0, 0)
     width, height = control.conv_box
     dx, dy = map(single, control.plate_scale)
-    written = replace(control, **dict(control.comments))  # type: ignore[arg-type]
+    written = control.written
     return f"""\
 # IMAGE and GALFIT CONTROL PARAMETERS
-A) {written.data:<14}      # Input data image (FITS file)
-B) {written.output:<14}      # Output data image block
-C) {written.sigma:<14}      # Sigma image name (made from data if blank or "none") 
-D) {written.psf:<10} {written.kernel:<8} # Input PSF image and (optional) diffusion kernel
+A) {_padded(written.data, 14)}      # Input data image (FITS file)
+B) {_padded(written.output, 14)}      # Output data image block
+C) {_padded(written.sigma, 14)}      # Sigma image name (made from data if blank or "none") 
+D) {_padded(written.psf, 10)} {_padded(written.kernel, 8)} # Input PSF image and (optional) diffusion kernel
 E) {control.psf_fine:<20d}# PSF fine sampling factor relative to data 
-F) {written.mask:<14}      # Bad pixel mask (FITS image or ASCII coord list)
-G) {written.constraints:<14}      # File with parameter constraints (ASCII file) 
+F) {_padded(written.mask, 14)}      # Bad pixel mask (FITS image or ASCII coord list)
+G) {_padded(written.constraints, 14)}      # File with parameter constraints (ASCII file) 
 H) {x1:<4d} {x2:<4d} {y1:<4d} {y2:<4d} # Image region to fit (xmin xmax ymin ymax)
-I) {width:<6d} {height:<13d}# Size of the convolution box (x y)
-J) {single(control.zeropoint):<20.3f}# Magnitude photometric zeropoint 
-K) {dx:<6.3f} {dy:<13.3f}# Plate scale (dx dy)   [arcsec per pixel]
+I) {width:<6d} {height:<6d}       # Size of the convolution box (x y)
+J) {single(control.zeropoint):<14.3f}      # Magnitude photometric zeropoint 
+K) {dx:<6.3f} {dy:<6.3f}       # Plate scale (dx dy)   [arcsec per pixel]
 O) {control.display:<14}      # Display type (regular, curses, both)
 P) {control.mode:<20d}# Choose: 0=optimize, 1=model, 2=imgblock, 3=subcomps
 """  # noqa: W291
+
+
+def _padded(name: str, width: int) -> str:
+    """A name with blanks up to a width in bytes."""
+    return name + " " * (width - len(name.encode("utf-8", "surrogateescape")))
 
 
 def _component(component: Component) -> Iterator[str]:
@@ -135,7 +148,8 @@ def _component(component: Component) -> Iterator[str]:
     for letter, links, where in (("i", component.inner, "Inner"), ("o", component.outer, "Outer")):
         if links:
             numbers = "".join(f" {number:>2d}" for number in links)
-            yield f"T{letter}){numbers:<21}   #  {where} truncation by component number(s)"
+            blanks = " " * (21 - 3 * len(links))
+            yield f"T{letter}){numbers}{blanks}   #  {where} truncation by component number(s)"
     yield from _hidden(component)
     if not component.is_truncation:
         yield f" Z) {component.skip:<7d}                #  Skip this model in output image?  (yes=1, no=0)"

@@ -58,6 +58,14 @@ def specs(name: str) -> tuple[ParamSpec, ...]:
     )
 
 
+def ordered(component: Component) -> Component:
+    """The component with the smaller of two break radii first, as fit.log and restart files have it after a fit."""
+    if not (component.is_truncation and "2" in component.name):
+        return component
+    first, second = component.parameter("4"), component.parameter("5")
+    return component.updated({"4": second, "5": first}) if first.value > second.value else component
+
+
 SHARPNESS, CENTRE = 4.95, 2.65  # probed to 1e-6; the manual has 4.98
 FAINTEST = 1e-10  # what is left at least, and where both radii are the same (probed)
 
@@ -88,9 +96,12 @@ class Truncation:
     own_ellipse: bool
 
     @classmethod
-    def of(cls, component: Component, inner: bool) -> Truncation:
+    def of(cls, component: Component, inner: bool, edge_on: bool) -> Truncation:
+        """The truncation that a block is for an edge-on disk or for another component: there all are radial."""
         name = component.word
-        along: Along = "length" if name.startswith("length") else "height" if name.startswith("height") else "radial"
+        along: Along = "radial"
+        if edge_on and not name.startswith("radial"):
+            along = "length" if name.startswith("length") else "height"
         return cls(
             component.number,
             inner,

@@ -10,12 +10,14 @@ first group for all of them; here each number has its own, as in the header.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, TypeVar
 
 from galfeed.job import Component, Job, Parameter
+from galfeed.model import truncation
 from galfeed.output.header import parameter_at, region_centre, section, users
-from galfeed.output.marks import FREE, SUSPICIOUS, Mark, Region, mark, single
+from galfeed.output.marks import FREE, SUSPICIOUS, Mark, Region, mark, single, suspicious, touching
 from galfeed.result import FitResult
 from galfeed.tables import header_specs
 
@@ -57,6 +59,8 @@ _COMMON = {column[0]: column for column in (*_POSITION, _MAGNITUDE, _SIZE, _ANGL
 
 DEVAUC_INDEX = Parameter(4.0)
 LARGE_C0 = 2.0
+BENDS_A_LINE, MODES_A_LINE = 4, 3
+T = TypeVar("T")
 Where = Literal["stdout", "log"]
 Row = Literal["value", "error"]
 
@@ -92,7 +96,7 @@ def progress_lines(component: Component, job: Job, region: Region) -> list[str]:
 
 def log_lines(component: Component, job: Job, region: Region) -> list[str]:
     """The lines of a component in ``fit.log``, each line of values with one of errors below."""
-    return _Writer(component, job, region, "log").lines()
+    return _Writer(truncation.ordered(component), job, region, "log").lines()
 
 
 def entry(result: FitResult, region: Region, logfile: str) -> str:
@@ -210,21 +214,30 @@ class _Writer:
             yield self._truncation_errors(centre, tail)
 
     def _truncation_errors(self, centre: list[tuple[str, Parameter]], tail: list[tuple[str, Parameter]]) -> str:
-        """Here a closing mark does not shorten the next field."""
-        text = " " * 24
-        columns = [("(", 6), (",   ", 6), (") ", 7)] if centre else [("", 5)]
+        """Here a closing mark does not shorten the next field.
+
+        Starred are a position outside the region, and behind one whose y is outside all errors; else only radii that
+        touch.
+        """
+        component = self.component
+        columns = [("(", 6), (",   ", 6), (") ", 7)] if centre else [("", 7)]
         own = centre + tail
         columns += [(" ", 7)] * (len(own) - len(columns))
+        outside = any(key == "2" and suspicious(component, key, y.value, self.region) for key, y in centre)
+        text = " " * (24 if centre else 22)
         for (key, parameter), (lead, width) in zip(own, columns, strict=True):
+            number, sign = self.cell(key, parameter, "error")
+            if sign in (FREE, SUSPICIOUS) and key not in ("1", "2"):
+                sign = SUSPICIOUS if outside or touching(component, key) else FREE
             line = Line(text)
-            line.add(lead, width, *self.cell(key, parameter, "error"))
+            line.add(lead, width, number, sign)
             text = line.text
         return text
 
     def bending(self) -> Iterator[str]:
-        for row in self.rows:
+        for modes, row in itertools.product(_batches(self.component.bending, BENDS_A_LINE), self.rows):
             text = "   bend    : " if row == "value" else " " * 13
-            for bend in self.component.bending:
+            for bend in modes:
                 line = Line(f"{text}({bend.n}:")
                 line.add(" ", 9, *self.cell(f"b{bend.n}", bend.amplitude, row, "%.2e"))
                 self.marked = line.marked
@@ -240,13 +253,13 @@ class _Writer:
                 sign = SUSPICIOUS
             start = "           :" if row == "error" else "     c0    :" if log else "   c0      :"
             line = Line(start)
-            line.add("  ", 6 if log else 8, text, sign)
+            line.add("  " if log else "    ", 6, text, sign)
             yield line.text + " "
 
     def fourier(self) -> Iterator[str]:
-        for row in self.rows:
+        for modes, row in itertools.product(_batches(self.component.fourier, MODES_A_LINE), self.rows):
             text = "   fourier : " if row == "value" else " " * 13
-            for mode in self.component.fourier:
+            for mode in modes:
                 line = Line(f"{text}({mode.n}:")
                 line.add("", 6, *self.cell(f"f{mode.n}a", mode.amplitude, row))
                 line.add(", ", 7, *self.cell(f"f{mode.n}p", mode.phase, row))
@@ -262,6 +275,11 @@ class _Writer:
         for row in self.rows:
             line = Line(start if row == "value" else "           ", self.marked)
             yield self.row(line, _ROTATION, row)
+
+
+def _batches(modes: tuple[T, ...], size: int) -> list[tuple[T, ...]]:
+    """The modes of each line."""
+    return [modes[first : first + size] for first in range(0, len(modes), size)]
 
 
 def _name_width(name: str, where: Where) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from galfeed.job import Component, Job, Parameter, ParamSpec
+from galfeed.job import Component, Control, Job, Parameter, ParamSpec
 from galfeed.output.fitscard import comment_card, keyword, number_card, text_card
-from galfeed.output.marks import FIXED, Region, header_value, mark, single, suspicious
+from galfeed.output.marks import FIXED, FREE, SUSPICIOUS, Region, flagged, header_value, mark, single, suspicious
 from galfeed.profiles._profile import X, Y
 from galfeed.result import FitResult
 from galfeed.tables import header_specs
@@ -21,6 +21,7 @@ FINAL = comment_card("========== GALFIT Final Parameters ==========")
 END = comment_card("=" * 45)
 
 CENTRE = ("XC", "YC")
+SHORT = 8  # characters of a keyword; a longer one makes a HIERARCH card
 
 
 def entries(component: Component) -> Iterator[tuple[ParamSpec, Parameter]]:
@@ -91,7 +92,8 @@ def parameter_cards(result: FitResult, exposure: Exposure, logfile: str) -> list
     for component in result.job.components:
         # A card whose keyword comes twice takes the place of the first: the power ALPHA of a spiral overwrites the
         # alpha of a nuker, king or ferrer in GALFIT's header.
-        cards += {keyword(card): card for card in _component_cards(result.job, component, exposure.region)}.values()
+        own = _component_cards(result.job, component, exposure.region)
+        cards += {keyword(card).upper(): card for card in own}.values()
         cards.append(LINE)
     free, fixed = counts(result.job)
     return [
@@ -113,11 +115,15 @@ def flags_card(flags: Sequence[str]) -> str:
     return text_card("FLAGS", "".join(f"{flag} " for flag in flags), "See `galfit -help' for details.")
 
 
+def kernel_name(control: Control, exposure: Exposure) -> str:
+    """The charge diffusion kernel as header and restart file name it: blank where a PSF was read and no kernel."""
+    return "" if exposure.psf is not None and exposure.kernel is None else control.kernel
+
+
 def _input_cards(job: Job, exposure: Exposure) -> list[str]:
-    control = job.control
+    control = job.control.written
     width, height = control.conv_box
-    unused = exposure.psf is not None and exposure.kernel is None
-    kernel = "" if unused or control.kernel.startswith("#") else control.kernel
+    kernel = "" if control.kernel.startswith("#") else kernel_name(control, exposure)
     return [
         text_card("INITFILE", job.path, "GALFIT input file"),
         text_card("DATAIN", "none" if exposure.data is None else control.data, "Input data image"),
@@ -157,9 +163,21 @@ def _component_cards(job: Job, component: Component, region: Region) -> Iterator
             yield text_card(f"{n}_ROTF", component.rotation.function, "Axial rotation function")
         if spec.header:
             sign = mark(component, spec.key, parameter, region)
-            yield text_card(f"{n}_{spec.header}", header_value(parameter, sign, hidden=hidden), spec.comment)
+            if sign is SUSPICIOUS and not flagged(component, spec.key, parameter.value, region):
+                sign = FREE
+            yield text_card(_keyword(n, spec), header_value(parameter, sign, hidden=hidden), spec.comment)
     if not linked:
         yield from _link_cards(component)
+
+
+def _keyword(n: int, spec: ParamSpec) -> str:
+    """The keyword of a number of component n; only a long one shows how GALFIT spells it."""
+    word = f"{n}_{spec.header}"
+    if len(word) <= SHORT:
+        return word
+    if spec.key.startswith("f"):
+        return word.replace("PA", "pa")
+    return word.lower() if spec.key.isdecimal() and spec.header in ("ALPHA", "GAMMA") else word
 
 
 def _link_cards(component: Component) -> Iterator[str]:

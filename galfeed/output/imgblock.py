@@ -108,12 +108,13 @@ def sigma(exposure: Exposure) -> bytes:
 
 
 def _stored(image: np.ndarray) -> np.ndarray:
-    return image.astype(STORED)
+    with np.errstate(over="ignore"):  # too bright a pixel is infinite
+        return image.astype(STORED)
 
 
 def _as_read(pixels: np.ndarray) -> np.ndarray:
     """Double precision loses its last digits: GALFIT reads in single precision, and so the residual is exact."""
-    return pixels.astype(STORED).astype(pixels.dtype) if pixels.dtype.kind == "f" else pixels
+    return _stored(pixels).astype(pixels.dtype) if pixels.dtype.kind == "f" else pixels
 
 
 def _primary(image: np.ndarray, axis: str = "length of data axis") -> list[str]:

@@ -30,6 +30,8 @@ FIXED = Mark("[", "]")
 TIED = Mark("{", "}")
 SUSPICIOUS = Mark("*", "*")
 
+TOUCHING = 0.1  # pixels
+
 # Suspicious values by menu key; what is not named here never is.
 _RULES: dict[str, Callable[[float], bool]] = {
     "3": lambda magnitude: magnitude > 30,
@@ -49,7 +51,8 @@ def mark(component: Component, key: str, parameter: Parameter, region: Region) -
         return TIED
     if parameter.toggle <= 0:
         return FIXED
-    return SUSPICIOUS if suspicious(component, key, parameter.value, region) else FREE
+    doubt = suspicious(component, key, parameter.value, region) or touching(component, key)
+    return SUSPICIOUS if doubt else FREE
 
 
 def suspicious(component: Component, key: str, value: float, region: Region) -> bool:
@@ -62,6 +65,8 @@ def suspicious(component: Component, key: str, value: float, region: Region) -> 
         return False
     value = single(_held(component, key, value))
     if key in ("1", "2"):
+        if component.is_truncation and not component.name.startswith("radial"):
+            return False
         low, high = region[:2] if key == "1" else region[2:]
         return not low - 1 <= value <= high
     if key.startswith("b"):
@@ -72,6 +77,22 @@ def suspicious(component: Component, key: str, value: float, region: Region) -> 
         key = "4"  # a length
     rule = _RULES.get(key)
     return rule is not None and rule(value)
+
+
+def touching(component: Component, key: str) -> bool:
+    """Whether a number is one of the radii of a radial2 that are less than ``TOUCHING`` apart."""
+    if not (component.name.startswith("radial2") and key in ("4", "5")):
+        return False
+    return abs(single(component.parameter("5").value) - single(component.parameter("4").value)) < TOUCHING
+
+
+def flagged(component: Component, key: str, value: float, region: Region) -> bool:
+    """Whether a suspicious value is starred in the header and raises flag 2: not the own numbers of length and height.
+
+    The other outputs star those too.
+    """
+    blind = component.is_truncation and not component.name.startswith("radial") and key.isdecimal()
+    return not blind and suspicious(component, key, value, region)
 
 
 def _held(component: Component, key: str, value: float) -> float:
@@ -85,7 +106,7 @@ def _held(component: Component, key: str, value: float) -> float:
 def numerical_problem(job: Job, region: Region) -> bool:
     """GALFIT's flag 2: some number of some component is suspicious, whether it is free, fixed or not even used."""
     return any(
-        suspicious(component, key, parameter.value, region)
+        flagged(component, key, parameter.value, region)
         for component in job.components
         for key, parameter in component.parameters()
     )
