@@ -286,6 +286,8 @@ def test_later_lines_come_later():
         ("1-2 y 1 2\n2-3 y 1 2\n1-3 y -1 1", [2, 3], "1: '1-2 y' cannot hold together with later lines"),
         ("1/2 re 1 2\n2/3 re 1 2\n1/3 re 5 6", [2, 3], "1: '1/2 re' cannot hold together with later lines"),
         ("1_3 y offset\n1-3 y 1 2", [1], "2: '1-3 y' cannot hold together with later lines"),
+        ("1_3 re offset\n1/3 re 2 3", [1], "2: '1/3 re' cannot hold together with later lines"),
+        ("3 pa 0 to 10\n3 pa 195 to 200", [2], "1: '3 pa' cannot hold together with later lines"),
         ("1_3 y offset\n3 y 1 to 2", [1], "2: '3 y' has no effect"),
         ("1_3 y offset\n1_3 y ratio", [1, 2], "2: '1_3 y' ties what an earlier line ties; this one holds"),
         ("1_2 y offset\n2_3 y offset", [1, 2], "2: '2_3 y' follows what follows another one"),

@@ -51,6 +51,18 @@ def test_linked_angles_are_turned_together():
     assert shown([Tie((1, 2), "10", "ratio")], c1_10=97.0, c2_10=-72.75, c3_10=97.0) == [97.0, -72.75, -83.0]
 
 
+@pytest.mark.parametrize(
+    ("limits", "angles"),
+    [
+        ([Range(2, "10", 0.0, 90.0)], [97.0, 27.0]),
+        ([Range(2, "10", 180.0, 270.0)], [277.0, 207.0]),
+        ([Range(1, "10", 180.0, 300.0), Range(2, "10", 0.0, 20.0)], [-83.0, -153.0]),  # no turn is right for both
+    ],
+)
+def test_linked_angles_are_turned_into_their_ranges(limits, angles):
+    assert shown([Tie((1, 2), "10", "offset"), *limits], c1_10=97.0, c2_10=27.0) == angles
+
+
 def test_phases_keep_their_ranges_too():
     hidden = {"fourier": (1, 3)}
     own = job(component(1, "sersic", hidden=hidden), component(2, "sersic", hidden=hidden))

@@ -162,6 +162,14 @@ def test_slopes_are_the_derivatives_of_the_values():
         assert torch.allclose(slopes[0, :, unknown], expected[0, list(own.moving)], atol=1e-7)
 
 
+def test_in_galfits_error_bars_a_ratio_counts_like_an_offset():
+    made, own = unknowns(two(), Tie((1, 2), "4", "ratio"))
+    first, second = (made.refs.index(ParamRef(n, "4")) for n in (1, 2))
+    for galfit, slope in ((False, 2.0), (True, 1.0)):
+        slopes = own.value_slopes(own.start, galfit=galfit)[0, :, own.free.index(first)]
+        assert [float(slopes[own.moving.index(column)]) for column in (first, second)] == [1.0, slope]
+
+
 def test_a_tie_to_a_fixed_number_holds_the_follower():
     own_job = job(component(1, "sersic", free=("mag",)), component(2, "sersic"))
     made, own = unknowns(own_job, Tie((1, 2), "1", "offset"))
@@ -220,13 +228,14 @@ def test_on_galfits_path_an_axis_ratio_beyond_one_is_inverted_before_its_range_i
     [
         (Range(1, "10", -360.0, 360.0), 27.0, (-math.inf, math.inf)),
         (Range(1, "10", 0.0, 180.0), 27.0, (-math.inf, math.inf)),
-        (Range(1, "10", 200.0, 220.0), 207.0, (200.0, 220.0)),
-        (Range(1, "10", -170.0, -150.0), -153.0, (-170.0, -150.0)),
+        (Range(1, "10", 200.0, 220.0), 27.0, (20.0, 40.0)),
+        (Range(1, "10", -170.0, -150.0), 27.0, (10.0, 30.0)),
         (Range(1, "10", 80.0, 110.0), 80.0, (80.0, 110.0)),
+        (Range(1, "10", 110.0, 140.0), -40.0, (-70.0, -40.0)),
         (Range(1, "10", -10.0, 5.0, relative=True), 27.0, (17.0, 32.0)),
     ],
 )
-def test_an_angle_is_turned_towards_its_range(limit, start, ends):
+def test_a_range_is_turned_towards_the_angle(limit, start, ends):
     made, own = unknowns(two(), limit, logarithms=False)
     unknown = own.free.index(made.refs.index(ParamRef(1, "10")))
     assert value(made, own.start, 1, "10") == pytest.approx(start)

@@ -125,9 +125,12 @@ class _System:
         if isinstance(constraint, Range):
             ref = ParamRef(constraint.component, constraint.key)
             turn = period(self.job.components[constraint.component - 1], constraint.key)
+            if turn and constraint.high - constraint.low >= turn:
+                return  # whatever the angle, it is in there
             base = self.value(ref) if constraint.relative else 0.0
-            if not turn:
-                yield Row({ref: 1.0}, constraint.low + base, constraint.high + base)
+            if turn and not constraint.relative:
+                base = turn * round((self.value(ref) - (constraint.low + constraint.high) / 2) / turn)
+            yield Row({ref: 1.0}, constraint.low + base, constraint.high + base)
         elif isinstance(constraint, PairRange):
             refs = (ParamRef(n, constraint.key) for n in (constraint.first, constraint.second))
             first, second = map(self.affine, refs)
@@ -154,7 +157,12 @@ class _System:
                 yield _row((own, 1.0), (own, 0.0), spec.limits[0], math.inf)
 
     def feasible(self, constraints: Sequence[Constraint]) -> bool:
-        """Whether some numbers meet all; found by projecting the start on one after the other."""
+        """Whether some numbers meet all; found by projecting the start on one after the other.
+
+        A range of two numbers that are tied must be met from the start: no fit is to run away to where it would be.
+        """
+        if not all(self.met(c) for c in constraints if self.entwined(c)):
+            return False
         rows = [row for c in constraints for row in (*self.rows(c), *self.possible(c))]
         point = {ref: self.value(ref) for row in rows for ref in row.factors}
         for _ in range(SWEEPS):
@@ -163,13 +171,15 @@ class _System:
                 return True
         return False
 
+    def entwined(self, constraint: Constraint) -> bool:
+        """Whether it is a range of two numbers that are tied to each other."""
+        if not isinstance(constraint, PairRange):
+            return False
+        first, second = (self.affine(ParamRef(n, constraint.key)).root for n in (constraint.first, constraint.second))
+        return first == second
+
     def met(self, constraint: Constraint) -> bool:
         """Whether the start keeps a range; an angle counts modulo its period."""
-        if isinstance(constraint, Range):
-            ref = ParamRef(constraint.component, constraint.key)
-            if turn := period(self.job.components[constraint.component - 1], constraint.key):
-                start = 0.0 if constraint.relative else self.value(ref)
-                return (start - constraint.low) % turn <= constraint.high - constraint.low
         point = {ref: self.value(ref) for row in self.rows(constraint) for ref in row.factors}
         return all(_project(dict(point), row) <= CLOSE for row in self.rows(constraint))
 

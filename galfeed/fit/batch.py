@@ -227,9 +227,11 @@ class _Batch:
         """Error bars at the solution, in the units of the menu."""
         values = self._values(jobs)
         every = torch.arange(len(jobs))
-        slopes = own.value_slopes(values)
+        slopes, true_slopes = (own.value_slopes(values, galfit=d == "galfit") for d in (self._derivatives, "true"))
         normal, shown, floor = self._normal(values, slopes, own, every, self._derivatives)
-        true = normal if self.scene.derivatives_agree else self._normal(values, slopes, own, every, "true")[0]
+        true = normal
+        if not (self.scene.derivatives_agree and torch.equal(slopes, true_slopes)):
+            true = self._normal(values, true_slopes, own, every, "true")[0]
         free = tuple(self.scene.refs[column] for column in own.free)
         if len(self._shown()) < len(self.scene.components):
             shown = self.scene.render(values, only=self._shown()).image

@@ -9,6 +9,9 @@ from galfeed.fit.params import ELLIPSE, members
 from galfeed.job import Constraint, Job, Parameter, ParamRef, Range
 from galfeed.model.hygiene import canonical, period, position_angle, with_near_phases
 
+TURNS = 8  # tried in either sense
+CLOSE = 1e-9  # degrees
+
 
 def final(job: Job, start: Job, constraints: Sequence[Constraint]) -> Job:
     """A fitted job in canonical numbers.
@@ -56,9 +59,9 @@ def _turned(job: Job, shown: Job, start: Job, constraints: Sequence[Constraint])
         turn = _turn(job, *first)
         turned = 0.0
         if not group & literal and all(_turn(job, *ref) == turn for ref in group):
-            turned = turn * round((shown.parameter(first).value - job.parameter(first).value) / turn)
-        for low, high in (ranges[ref] for ref in group if ref in ranges):
-            turned = _into(job.parameter(first).value, turned, turn, low, high) if len(group) == 1 else 0.0
+            usual = turn * round((shown.parameter(first).value - job.parameter(first).value) / turn)
+            limits = [(job.parameter(ref).value, *ranges[ref]) for ref in group if ref in ranges]
+            turned = _into(usual, turn, limits)
         changes |= {ref: replace(p := job.parameter(ref), value=p.value + turned) for ref in group}
     return changes
 
@@ -69,7 +72,12 @@ def _turn(job: Job, number: int, key: str) -> float:
     return period(component, key) if key in dict(component.parameters()) else 0.0
 
 
-def _into(angle: float, turned: float, turn: float, low: float, high: float) -> float:
-    """The number of degrees nearest to ``turned`` by which an angle is turned into a range; 0 if there is none."""
-    steps = [turned + turn * k for k in sorted(range(-8, 9), key=abs)]
-    return next((step for step in steps if low <= angle + step <= high), 0.0)
+def _into(usual: float, turn: float, limits: Sequence[tuple[float, float, float]]) -> float:
+    """The number of degrees nearest to ``usual`` by which all angles are turned into their ranges; else ``usual``.
+
+    Args:
+        limits: (angle, lowest, highest).
+    """
+    steps = [usual + turn * k for k in sorted(range(-TURNS, TURNS + 1), key=abs)]
+    within = (s for s in steps if all(low - CLOSE <= angle + s <= high + CLOSE for angle, low, high in limits))
+    return next(within, usual)

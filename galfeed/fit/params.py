@@ -123,8 +123,12 @@ class Parameters:
             unknowns[:, self.free.index(column)] = torch.where(n < 0, torch.inf, n)
         return unknowns
 
-    def value_slopes(self, values: Tensor) -> Tensor:
-        """Derivatives (B, len(moving), P) of the moving numbers with respect to the free numbers themselves."""
+    def value_slopes(self, values: Tensor, *, galfit: bool = False) -> Tensor:
+        """Derivatives (B, len(moving), P) of the moving numbers with respect to the free numbers themselves.
+
+        Args:
+            galfit: as in GALFIT's error bars, where what follows at a ratio counts like what follows at an offset.
+        """
         slopes = values.new_zeros(len(values), len(self.rules), len(self.free))
         place = {column: i for i, column in enumerate(self.rules)}
         for column, rule in self.rules.items():
@@ -132,7 +136,7 @@ class Parameters:
                 slopes[:, place[column], rule.unknown] = 1.0
             elif rule.partner in place:
                 assert rule.partner is not None and rule.constant is not None
-                by = rule.constant[:, None] if rule.multiplies else 1.0
+                by = rule.constant[:, None] if rule.multiplies and not galfit else 1.0
                 slopes[:, place[column]] = by * slopes[:, place[rule.partner]]
         return slopes
 
@@ -170,7 +174,7 @@ def build(
     pairs = [(k, found) for k, c in enumerate(constraints[0]) if (found := _paired(c, column, {*free, *ties}))]
     whole = {root for _, both in pairs for at in both if (root := _root(at, ties)) in free}  # not in logarithms
     low, high, turning = _bounds(scene, jobs, constraints, free, column, logarithms)
-    start = _near(scene, jobs, constraints, free, column).clamp(low, high)
+    start = scene.start.clamp(low, high)
     for k, both in pairs:
         if both[0] in free:
             start[:, both[0]] = _beside(start, both, [own[k] for own in constraints])
@@ -225,7 +229,9 @@ def _bounds(
             turn = period(jobs[row].components[ref.component - 1], ref.key)
             if at is None or at not in free or (turn and limit.high - limit.low >= turn):
                 continue
-            base = float(start[row, at]) if limit.relative else 0.0
+            own_start = float(start[row, at])
+            middle = (limit.low + limit.high) / 2
+            base = own_start if limit.relative else turn * round((own_start - middle) / turn) if turn else 0.0
             ends = max(limit.low + base, float(asked_low[row, at])), min(limit.high + base, float(asked_high[row, at]))
             if ends[0] > ends[1]:
                 ends = limit.low + base, limit.high + base
@@ -246,25 +252,6 @@ def _bounds(
     # a start beyond what a number may be by itself stays allowed, and so does a range there
     low, high = low.minimum(start).minimum(asked_high), high.maximum(start).maximum(asked_low)
     return low.maximum(asked_low), high.minimum(asked_high), tuple(turning)
-
-
-def _near(
-    scene: Scene,
-    jobs: Sequence[Job],
-    constraints: Sequence[Sequence[Constraint]],
-    free: Sequence[int],
-    column: dict[ParamRef, int],
-) -> Tensor:
-    """The start (B, V), angles turned by whole periods as near to their ranges as can be."""
-    start = scene.start.clone()
-    for row, own in enumerate(constraints):
-        for limit in (c for c in own if isinstance(c, Range) and not c.relative):
-            at = column.get(ParamRef(limit.component, limit.key))
-            turn = period(jobs[row].components[limit.component - 1], limit.key)
-            if at in free and turn and limit.high - limit.low < turn:
-                middle = (limit.low + limit.high) / 2
-                start[row, at] += turn * round((middle - float(start[row, at])) / turn)
-    return start
 
 
 def _may_turn(ref: ParamRef, job: Job, constraints: Sequence[Sequence[Constraint]]) -> bool:
