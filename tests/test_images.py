@@ -674,9 +674,9 @@ RULE = "=" * 80
 REFUSED = [  # by the language or here, where GALFIT crashes, hangs or fits something else
     f"edge/{name}"
     for name in (
-        "binary_feedme empty_feedme fourier_mode_0 gain_zero letters_for_number mask_everything mask_smaller"
+        "binary_feedme empty_feedme fourier_mode_0 gain_zero letters_for_number mask_everything"
         " missing_region misspelt_function ncombine_zero no_components no_free psf_nan psf_zero region_outside"
-        " region_reversed sigma_nan sigma_smaller trunc_missing trunc_wrong truncated_fits unknown_function"
+        " region_reversed sigma_nan trunc_missing trunc_wrong truncated_fits unknown_function"
     ).split()
 ]
 
@@ -713,7 +713,10 @@ def test_oracle(name):
         said = said.replace("\n\n-- Creating output image....\n\n\a", "\n")
         if no_data:  # made from uninitialised memory
             said = re.sub("GAIN=.*", "GAIN=0.00, NCOMBINE=0.0.", said).replace(I_4 + "\n", "")
-        assert "".join(line + "\n" for line in exposure.messages) + "\n" == said
+        own_words = "".join(line + "\n" for line in exposure.messages) + "\n"
+        if name == "edge/mask_smaller":  # what GALFIT takes for masked beyond it differs from run to run
+            own_words, said = (re.sub("mean = .* ADUs", "", text) for text in (own_words, said))
+        assert own_words == said
 
     flags = [[f for f in run if f[0] in "AHI" and f != "A-6" and not (no_data and f == "I-4")] for run in case["flags"]]
     own = [f for f in exposure.flags if not (infinite and f == "I-3")]

@@ -264,3 +264,25 @@ def test_components_may_share_a_truncation():
         image(job(component(1, "sersic", outer=(3,), **nothing), second, block)),
     ]
     assert np.allclose(together, sum(alone), rtol=1e-9)
+
+
+@pytest.mark.parametrize(("name", "radial"), [("length", "radial"), ("height", "radial"), ("height2", "radial2")])
+@pytest.mark.parametrize("link", ["inner", "outer"])
+def test_length_and_height_of_what_is_no_edge_on_disk_are_radial(name, radial, link):
+    own = component(1, "sersic", q=0.5, pa=30.0, **{link: (2,)})
+    values = {"rbrk": 6.0, "dsft": 4.0, "rsft": 11.0, "f2_amp": 0.2}
+    blocks = [truncation(2, kind, hidden={"fourier": (2,)}, **values) for kind in (name, radial)]
+    assert np.allclose(left(own, blocks[0]), left(own, blocks[1]), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "link", "scale"),
+    [("radial", "inner", 6.0), ("radial", "outer", 6.0), ("radial2", "inner", 11.0), ("radial2", "outer", 6.0)],
+)
+def test_bends_of_a_truncation_are_measured_in_its_break_radius(name, link, scale):
+    block = truncation(2, name, hidden={"bending": (2,)}, rbrk=6.0, rsft=11.0, dsft=4.0, b2=1.5)
+    own = component(1, "sersic", **ROUND, **{link: (2,)})
+    along = 4.0
+    bent = left(own, block, x=0.0, y=along)  # up the major axis: bent across by 1.5 (r / scale)^2
+    plain = left(own, truncation(2, name, rbrk=6.0, rsft=11.0, dsft=4.0), x=1.5 * (along / scale) ** 2, y=along)
+    assert bent == pytest.approx(plain, rel=1e-6)

@@ -150,7 +150,7 @@ class Truncation:
             if self.own_ellipse and "pa" not in own:
                 made |= {"sin_pa": rate.new_zeros(rate.shape), "cos_pa": rate.new_ones(rate.shape)}
             if self.shape.bending:
-                made["scale"] = own["rbrk"]
+                made["scale"] = self.break_radius(own) if self.inner else own["rbrk"]
         return {self.name(name): number for name, number in made.items()}
 
     def factor(self, radius: Tensor, own: Numbers) -> Tensor:
