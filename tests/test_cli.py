@@ -204,3 +204,11 @@ def test_every_number_but_0_skips_a_component(folder, skip):
     assert main(["-o1", MENU]) == 0
     assert fits.getdata("imgblock.fits").max() == pytest.approx(30.5)
     assert shown > 100
+
+
+def test_a_position_that_is_no_number_has_no_solution(folder, capfd):
+    changed(folder, "1) 30.91 33.41", "1) nan 33.41")
+    before = files(folder)
+    assert main([MENU]) == 1
+    assert "not finite" in capfd.readouterr().err
+    assert files(folder) == before

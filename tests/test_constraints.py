@@ -264,6 +264,21 @@ def test_a_line_of_a_damaged_file_ends_the_reading_at_once():
     assert "a line of 1000002 characters, expected at most 2000" in str(found.warnings[0])
 
 
+@pytest.mark.parametrize("value", ["180", "nan", "inf", "1e30"])
+def test_odd_starts_are_no_obstacle(value):
+    disk = f"0) sersic\n1) 3 4 1 1\n3) 15 1\n4) 6 1\n5) 2 1\n9) .8 1\n10) {value} 1\n"
+    job = feedme.parse(f"H) 1 20 1 20\n{disk * 3}")
+    lines = "1_2 pa ratio\n1-3 pa -10 10\n3 pa 80 to 110\n1 pa -5 5\n1 pa 0 to 180\n"
+    assert constraints.parse(lines, "limits.txt", job).flags == ()
+
+
+def test_many_lines_that_exclude_each_other_are_settled_at_once():
+    lines = "".join(f"1 n {k} to {k + 0.5}\n1-2 y {k} {k + 0.5}\n" for k in range(100, 300))
+    started = time.monotonic()
+    assert [c.line for c in read(lines).constraints] == [399, 400]
+    assert time.monotonic() - started < 10
+
+
 def test_flags_are_in_galfits_order():
     found = read("1_2 x offset\nfoo")
     assert found.flags == ("C-1", "C-2")

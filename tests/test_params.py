@@ -162,6 +162,14 @@ def test_slopes_are_the_derivatives_of_the_values():
         assert torch.allclose(slopes[0, :, unknown], expected[0, list(own.moving)], atol=1e-7)
 
 
+def test_in_galfits_error_bars_a_sky_that_follows_does_not_count():
+    made, own = unknowns(two(), Tie((1, 3), "1", "offset"))
+    first, level = (made.refs.index(ParamRef(n, "1")) for n in (1, 3))
+    for galfit, slope in ((False, 1.0), (True, 0.0)):
+        slopes = own.value_slopes(own.start, galfit=galfit)[0, :, own.free.index(first)]
+        assert [float(slopes[own.moving.index(column)]) for column in (first, level)] == [1.0, slope]
+
+
 def test_in_galfits_error_bars_a_ratio_counts_like_an_offset():
     made, own = unknowns(two(), Tie((1, 2), "4", "ratio"))
     first, second = (made.refs.index(ParamRef(n, "4")) for n in (1, 2))

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from galfeed.job import Constraint, Job, PairRange, ParamRef, Range, Tie
-from galfeed.model.hygiene import canonical, clamp_sizes, period, with_near_phases
+from galfeed.model.hygiene import canonical, clamp_sizes, period, whole_turns, with_near_phases
 from galfeed.tables import header_specs
 
-SWEEPS = 1000
+SWEEPS = 200
 CLOSE = 1e-6  # to a limit, relative to the numbers: single precision
 
 
@@ -53,6 +53,11 @@ class Agreement:
     missed: tuple[tuple[Constraint, str], ...]
 
 
+def start_of(job: Job) -> Job:
+    """The job in the numbers that a fit starts from, which relative ranges and ties refer to."""
+    return with_near_phases(clamp_sizes(canonical(job)))
+
+
 def settle(job: Job, constraints: Sequence[Constraint]) -> Agreement:
     """Sort the constraints of a job.
 
@@ -60,7 +65,7 @@ def settle(job: Job, constraints: Sequence[Constraint]) -> Agreement:
         job: the menu.
         constraints: on numbers that its components have.
     """
-    system = _System(with_near_phases(clamp_sizes(canonical(job))), constraints)
+    system = _System(start_of(job), constraints)
     ties = [c for c in constraints if isinstance(c, Tie)]
     limits = [c for c in constraints if not isinstance(c, Tie)]
     acting = [c for c in limits if system.acts(c)]
@@ -129,7 +134,7 @@ class _System:
                 return  # whatever the angle, it is in there
             base = self.value(ref) if constraint.relative else 0.0
             if turn and not constraint.relative:
-                base = turn * round((self.value(ref) - (constraint.low + constraint.high) / 2) / turn)
+                base = whole_turns(self.value(ref) - (constraint.low + constraint.high) / 2, turn)
             yield Row({ref: 1.0}, constraint.low + base, constraint.high + base)
         elif isinstance(constraint, PairRange):
             refs = (ParamRef(n, constraint.key) for n in (constraint.first, constraint.second))
@@ -163,7 +168,9 @@ class _System:
         """
         if not all(self.met(c) for c in constraints if self.entwined(c)):
             return False
-        rows = [row for c in constraints for row in (*self.rows(c), *self.possible(c))]
+        rows = _merged(row for c in constraints for row in (*self.rows(c), *self.possible(c)))
+        if any(row.low - row.high > CLOSE * (1 + abs(row.low)) for row in rows):
+            return False
         point = {ref: self.value(ref) for row in rows for ref in row.factors}
         for _ in range(SWEEPS):
             worst = max((_project(point, row) for row in rows), default=0.0)
@@ -182,6 +189,16 @@ class _System:
         """Whether the start keeps a range; an angle counts modulo its period."""
         point = {ref: self.value(ref) for row in self.rows(constraint) for ref in row.factors}
         return all(_project(dict(point), row) <= CLOSE for row in self.rows(constraint))
+
+
+def _merged(rows: Iterable[Row]) -> list[Row]:
+    """The same with one row for all that limit the same sum."""
+    merged: dict[tuple[tuple[ParamRef, float], ...], Row] = {}
+    for row in rows:
+        name = tuple(row.factors.items())
+        known = merged.get(name, row)
+        merged[name] = Row(row.factors, max(row.low, known.low), min(row.high, known.high))
+    return list(merged.values())
 
 
 def _row(one: tuple[Affine, float], other: tuple[Affine, float], low: float, high: float) -> Row:

@@ -14,7 +14,7 @@ from lark import Token, UnexpectedInput
 
 from galfeed.errors import FeedmeError, Place, Remark
 from galfeed.feedme import grammars
-from galfeed.feedme.agreement import settle
+from galfeed.feedme.agreement import settle, start_of
 from galfeed.job import Component, Constraint, Job, PairRange, Range, Tie
 from galfeed.tables import header_specs
 
@@ -138,7 +138,7 @@ class _Reader:
     """The constraints read so far: a method for each kind of line, which says whether to read on."""
 
     def __init__(self, path: str, job: Job) -> None:
-        self.path, self.components = path, job.components
+        self.path, self.components, self.start = path, job.components, start_of(job)
         self.line = 0
         self.texts: dict[int, str] = {}  # the first two words of each line
         self.constraints: list[Constraint] = []
@@ -200,7 +200,7 @@ class _Reader:
         """Why others cannot follow a component; empty if they can."""
         if not self.has(number, key):
             return f"component {number} has no '{name}'"
-        zero = kind == "ratio" and self.components[number - 1].parameter(key).value == 0
+        zero = kind == "ratio" and self.start.components[number - 1].parameter(key).value == 0
         return f"'{name}' of component {number} is 0 and has no ratio to others" if zero else ""
 
     def pair(self, numbers: Token, name: Token, *ends: Token) -> bool:

@@ -188,7 +188,7 @@ def _hidden(component: Component) -> Iterator[str]:
         if group == "b":
             for bend in component.bending:
                 value = f"{single(bend.amplitude.value):.3e}"
-                yield f"B{bend.n}) {value}   {bend.amplitude.toggle:<5d}      #{shape.bending(bend.n).menu}"
+                yield f"B{bend.n}) {value:<9}   {bend.amplitude.toggle:<5d}      #{shape.bending(bend.n).menu}"
         elif group == "c" and component.c0 is not None:
             yield _one("C0", component.c0, shape.C0.menu)
         elif group == "f":

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from galfeed.fit.params import ELLIPSE, members
 from galfeed.job import Constraint, Job, Parameter, ParamRef, Range
-from galfeed.model.hygiene import canonical, period, position_angle, with_near_phases
+from galfeed.model.hygiene import canonical, period, position_angle, whole_turns, with_near_phases
 
 TURNS = 8  # tried in either sense
 CLOSE = 1e-9  # degrees
@@ -59,7 +59,7 @@ def _turned(job: Job, shown: Job, start: Job, constraints: Sequence[Constraint])
         turn = _turn(job, *first)
         turned = 0.0
         if not group & literal and all(_turn(job, *ref) == turn for ref in group):
-            usual = turn * round((shown.parameter(first).value - job.parameter(first).value) / turn)
+            usual = whole_turns(shown.parameter(first).value - job.parameter(first).value, turn)
             limits = [(job.parameter(ref).value, *ranges[ref]) for ref in group if ref in ranges]
             turned = _into(usual, turn, limits)
         changes |= {ref: replace(p := job.parameter(ref), value=p.value + turned) for ref in group}

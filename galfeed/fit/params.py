@@ -17,7 +17,7 @@ from torch import Tensor
 from galfeed.fit.couplings import Couplings
 from galfeed.fit.lm import Limits
 from galfeed.job import Constraint, Job, PairRange, ParamRef, Range, Tie
-from galfeed.model.hygiene import period
+from galfeed.model.hygiene import period, whole_turns
 from galfeed.model.scene import Scene
 
 ELLIPSE = ("4", "9", "10")  # size, axis ratio, angle
@@ -36,6 +36,7 @@ class Rule:
         positive: the unknown is the logarithm of the number.
         partner: column of values that this one follows, None if it stands alone.
         multiplies: this number is the partner's times the constant, else the partner's plus the constant.
+        overlooked: GALFIT's derivatives by the partner do not know of this number.
     """
 
     unknown: int | None
@@ -43,6 +44,7 @@ class Rule:
     partner: int | None = None
     multiplies: bool = False
     constant: Tensor | None = None
+    overlooked: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,8 @@ class Parameters:
         """Derivatives (B, len(moving), P) of the moving numbers with respect to the free numbers themselves.
 
         Args:
-            galfit: as in GALFIT's error bars, where what follows at a ratio counts like what follows at an offset.
+            galfit: as in GALFIT's error bars, where what follows at a ratio counts like what follows at an offset,
+                and what a sky or truncation has that follows does not count.
         """
         slopes = values.new_zeros(len(values), len(self.rules), len(self.free))
         place = {column: i for i, column in enumerate(self.rules)}
@@ -136,7 +139,11 @@ class Parameters:
                 slopes[:, place[column], rule.unknown] = 1.0
             elif rule.partner in place:
                 assert rule.partner is not None and rule.constant is not None
-                by = rule.constant[:, None] if rule.multiplies and not galfit else 1.0
+                by = (
+                    rule.constant[:, None]
+                    if rule.multiplies and not galfit
+                    else float(not (galfit and rule.overlooked))
+                )
                 slopes[:, place[column]] = by * slopes[:, place[rule.partner]]
         return slopes
 
@@ -169,7 +176,7 @@ def build(
             does, only sizes and axis ratios are limited.
     """
     column = {ref: i for i, ref in enumerate(scene.refs)}
-    ties = _ties(scene, constraints[0], column)
+    ties = _ties(scene, jobs[0], constraints[0], column)
     free = [i for i, ref in enumerate(scene.refs) if i not in ties and jobs[0].parameter(ref).free]
     pairs = [(k, found) for k, c in enumerate(constraints[0]) if (found := _paired(c, column, {*free, *ties}))]
     whole = {root for _, both in pairs for at in both if (root := _root(at, ties)) in free}  # not in logarithms
@@ -229,9 +236,9 @@ def _bounds(
             turn = period(jobs[row].components[ref.component - 1], ref.key)
             if at is None or at not in free or (turn and limit.high - limit.low >= turn):
                 continue
-            own_start = float(start[row, at])
-            middle = (limit.low + limit.high) / 2
-            base = own_start if limit.relative else turn * round((own_start - middle) / turn) if turn else 0.0
+            base = float(start[row, at])
+            if not limit.relative:
+                base = whole_turns(base - (limit.low + limit.high) / 2, turn) if turn else 0.0
             ends = max(limit.low + base, float(asked_low[row, at])), min(limit.high + base, float(asked_high[row, at]))
             if ends[0] > ends[1]:
                 ends = limit.low + base, limit.high + base
@@ -265,7 +272,7 @@ def _may_turn(ref: ParamRef, job: Job, constraints: Sequence[Sequence[Constraint
 # What hangs together
 
 
-def _ties(scene: Scene, constraints: Sequence[Constraint], column: dict[ParamRef, int]) -> dict[int, Rule]:
+def _ties(scene: Scene, job: Job, constraints: Sequence[Constraint], column: dict[ParamRef, int]) -> dict[int, Rule]:
     """Rules of the columns that follow the first component of an offset or ratio; the later of two rules holds."""
     ties: dict[int, Rule] = {}
     for tie in (c for c in constraints if isinstance(c, Tie)):
@@ -277,10 +284,11 @@ def _ties(scene: Scene, constraints: Sequence[Constraint], column: dict[ParamRef
             ratio = tie.kind == "ratio"
             if follower == master:
                 ties[follower] = Rule(None, constant=own)
-            else:
-                ties[follower] = Rule(
-                    None, partner=master, multiplies=ratio, constant=own / base if ratio else own - base
-                )
+                continue
+            component = job.components[scene.refs[follower].component - 1]
+            overlooked = component.is_truncation or component.kind == "sky"
+            constant = own / base if ratio else own - base
+            ties[follower] = Rule(None, False, master, ratio, constant, overlooked)
     return ties
 
 

@@ -89,6 +89,11 @@ def period(component: Component, key: str) -> float:
     return 360.0 / int(phase[1]) if phase else 0.0
 
 
+def whole_turns(angle: float, turn: float) -> float:
+    """The multiple of a period that is nearest to an angle; 0 if that is not finite."""
+    return turn * round(angle / turn) if math.isfinite(angle) else 0.0
+
+
 def wrapped(angle: float, most: float = 90.0) -> float:
     """An angle modulo ``2 most``, within ``most`` degrees of 0."""
     if abs(angle) <= most:

@@ -306,7 +306,7 @@ def _convolved(drawing: Drawing, frame: Frame) -> Tensor:
 def _window_start(centre: Tensor, first: Tensor, box: int, length: int) -> Tensor:
     """First column (B,) of a window of min(box, length) columns that holds what the box and the region share."""
     start = (centre - box / 2 + 0.5).floor() - first
-    return start.clamp(0, max(length - box, 0)).long()
+    return start.nan_to_num().clamp(0, max(length - box, 0)).long()
 
 
 def _drawn(drawing: Drawing, frame: Frame, x: Tensor, y: Tensor, fine: int) -> Tensor:

@@ -119,7 +119,7 @@ def header_value(parameter: Parameter, mark: Mark, *, hidden: bool = False) -> s
         hidden: C0, bending, Fourier modes and rotation, whose small values are not written with an exponent.
     """
     value = single(parameter.value)
-    form = "%.3e" if abs(value) < 0.01 and not hidden else "%.4f"
+    form = "%.4f" if abs(value) >= 0.01 or hidden else "%.3e"
     text = f"{mark.open}{form % value}{mark.close}"
     if mark in (FIXED, TIED):
         return text
