@@ -5,55 +5,36 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from galfeed import feedme, images, options
+from galfeed import clock, onejob, options
 from galfeed.check import check
+from galfeed.clock import Clock
 from galfeed.errors import FeedmeError, GalfeedError
-from galfeed.feedme import constraints, menu
-from galfeed.model import supported
+from galfeed.feedme import menu
+from galfeed.onejob import DONE, FAILED, Loaded
 from galfeed.options import Options
-from galfeed.output import files, fitlog, header, imgblock, names, record, report, restart
-from galfeed.output.names import FIT, MODEL, SIGMA_NAME, SUBCOMPONENTS, SUBCOMPS_NAME
+from galfeed.output import report
+from galfeed.output.names import FIT
 from galfeed.result import FitResult, Iteration, Status
 
 if TYPE_CHECKING:
-    from galfeed.fit.batch import Task
+    from galfeed.survey import Outcome
 
-DONE, FAILED, WRONG_INPUT = 0, 1, 2
-TIMING = "GALFEED_TIMING"
-"""Environment variable that names a file to receive the seconds spent in each phase, as JSON."""
-
-
-class Clock:
-    """Seconds of the process's life by phase."""
-
-    def __init__(self) -> None:
-        self.phases: dict[str, float] = {}
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.phases[name] = self.phases.get(name, 0.0) + time.perf_counter() - start
-
-    def save(self) -> None:
-        if TIMING in os.environ:
-            Path(os.environ[TIMING]).write_text(json.dumps(self.phases))
+REDRAWN = 0.2
+"""Seconds between two states of the progress bar."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code: 0 done, 1 a fit without solution, 2 wrong input.
 
-    Of ``check`` it is 0 if all jobs can run, 1 if one cannot, 2 for a wrong command line.
+    Of ``check`` and of a batch it is 0 if all is well, 1 if a job cannot run, 2 for a wrong command line.
     """
     try:
         asked = options.parse(sys.argv[1:] if arguments is None else arguments)
@@ -65,20 +46,20 @@ def main(arguments: list[str] | None = None) -> int:
             return DONE
         if not asked.menus:
             raise options.OptionError("no input file; expected: galfeed [options] FILE (galfeed -help says more)")
-    except GalfeedError as error:
-        return _refuse(error)
-    for word in asked.ignored:
-        _warn(f"{word}: unknown option, ignored")
-    clock = Clock()
-    try:
+        for word in asked.ignored:
+            _warn(f"{word}: unknown option, ignored")
         if asked.check:
             return _check(asked)
-        code = max(_run_safely(name, asked, clock) for name in asked.menus)
-    except BrokenPipeError:  # the reader of our output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    clock.save()
-    return code
+        if asked.batch:
+            return _batch(asked)
+    except GalfeedError as error:
+        return _refuse(error)
+    except BrokenPipeError:
+        return _unread()
+    try:
+        return _single(asked)
+    except BrokenPipeError:
+        return _unread()
 
 
 def command() -> NoReturn:
@@ -94,40 +75,111 @@ def command() -> NoReturn:
     os._exit(code)
 
 
-def _run_safely(name: str, asked: Options, clock: Clock) -> int:
-    """One menu; several are each run in their own folder, as if one had gone there."""
-    file = Path(name)
-    label = name if len(asked.menus) == 1 else file.name
+def _unread() -> int:
+    """The reader of our output has gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return FAILED
+
+
+def _single(asked: Options) -> int:
+    """One menu, as GALFIT runs it."""
+    name = asked.menus[0]
+    apart = asked.cwd == "menu"
+    label, folder = (os.path.basename(name), Path(name).parent) if apart else (name, Path())
+    times = Clock()
     try:
-        return run(file, label, _folder(name, asked), asked, clock)
+        if asked.device not in ("auto", "cpu"):
+            from galfeed.survey import devices
+
+            asked = replace(asked, device=devices.choose(asked.device)[0])
+        code = run(Path(name), label, folder, asked, times)
     except GalfeedError as error:
         return _refuse(error)
     except (MemoryError, RuntimeError) as error:  # torch has no MemoryError of its own
-        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+        if not onejob.out_of_memory(error):
             raise
-        return _refuse(GalfeedError(f"{label}: not enough memory for images of this size"))
-
-
-def _folder(name: str, asked: Options) -> Path:
-    """What the names in a menu are relative to."""
-    return Path() if len(asked.menus) == 1 else Path(name).parent
+        return _refuse(onejob.no_memory(label))
+    clock.save(json.dumps(times.phases))
+    return code
 
 
 def _check(asked: Options) -> int:
     """Say what is found in each menu, and for several how many can run."""
+    jobs = [(asked.menus[0], Path())]
+    if asked.several:
+        from galfeed import survey
+
+        jobs = [(entry.menu, entry.folder) for entry in survey.find(asked)]
     failing = warned = 0
-    for name in asked.menus:
-        findings = check(Path(name), name, _folder(name, asked), asked)
+    for name, folder in jobs:
+        findings = check(Path(name), name, folder, asked)
         _say("".join(f"{finding}\n" for finding in findings))
         failing += any(finding.error for finding in findings)
         warned += bool(findings) and not any(finding.error for finding in findings)
-    if len(asked.menus) > 1:
-        _warn(f"{len(asked.menus)} menus: {failing} cannot run, {warned} with warnings")
+    if asked.several:
+        _warn(f"{len(jobs)} menus: {failing} cannot run, {warned} with warnings")
     return FAILED if failing else DONE
 
 
-def run(file: Path, name: str, folder: Path, asked: Options, clock: Clock) -> int:
-    """Read, fit and write one job.
+def _batch(asked: Options) -> int:
+    """Many menus: progress on a terminal, and a summary at the end, all on stderr."""
+    from galfeed import survey
+
+    entries = survey.find(asked)
+    bar = _Bar(len(entries))
+    try:
+        summary = survey.run(entries, asked, bar.follow, _warn)
+    except survey.Interrupted as end:
+        bar.clear()
+        _warn(f"interrupted: {bar.done} of {len(entries)} jobs done; --resume goes on with the rest")
+        return end.code
+    finally:
+        bar.clear()
+    clock.save(json.dumps(summary.timing()))
+    failures = [entries[o.index].located(o.message) for o in summary.outcomes if o.code]
+    sys.stderr.write(
+        report.survey(
+            len(entries),
+            sum(o.doubtful for o in summary.outcomes),
+            failures,
+            sum(o.warnings > 0 for o in summary.outcomes),
+            str(summary.journal),
+            summary.wall,
+        )
+    )
+    if summary.trouble:
+        _warn(summary.trouble)
+    return FAILED if failures or summary.trouble else DONE
+
+
+class _Bar:
+    """One line on a terminal that says how far the batch is."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done, self.failed = total, 0, 0
+        self.shown = sys.stderr.isatty()
+        self.start = self.last = time.monotonic()
+
+    def follow(self, outcome: Outcome | None) -> None:
+        if outcome is not None:
+            self.done += 1
+            self.failed += outcome.code != DONE
+        now = time.monotonic()
+        if self.shown and now - self.last > REDRAWN:
+            self.last = now
+            width = shutil.get_terminal_size().columns
+            line = report.progress(self.done, self.total, self.failed, now - self.start)[: width - 1]
+            sys.stderr.write(f"\r{line:{width - 1}}")
+            sys.stderr.flush()
+
+    def clear(self) -> None:
+        if self.shown:
+            sys.stderr.write(f"\r{'':{shutil.get_terminal_size().columns - 1}}\r")
+            sys.stderr.flush()
+
+
+def run(file: Path, name: str, folder: Path, asked: Options, times: Clock) -> int:
+    """Read, fit and write one job, and tell its progress as GALFIT does.
 
     Args:
         file: the menu.  name: what outputs call it.
@@ -136,48 +188,30 @@ def run(file: Path, name: str, folder: Path, asked: Options, clock: Clock) -> in
     Raises:
         GalfeedError: wrong input, or outputs that cannot be written; nothing has been written then.
     """
-    with clock.phase("parsing"):
-        job = feedme.load(file, name)
-        limits = constraints.load(job, folder)
-        mode = job.control.mode if asked.mode is None else asked.mode
-    with clock.phase("reading"):
-        exposure = images.load(job, folder, asked.noskyest, asked.skyped, asked.skyrms)
-        if exposure.data is None:
-            mode = MODEL
-        stars = () if exposure.psf is not None else supported.check_stars(job, fitted=mode == FIT)
-        outsig = asked.outsig and exposure.data is not None
-        outputs = names.written(job.control.output, mode, outsig=outsig, recorded=asked.record)
-        for output in outputs:
-            files.check_writable(folder, output)
-    moved = limits.moved if mode == FIT else ()
-    warnings = [str(warning) for warning in (*job.warnings, *limits.warnings, *moved, *exposure.warnings, *stars)]
-    for warning in warnings:
+    loaded = onejob.load(file, name, folder, asked, times.phase)
+    job, exposure = loaded.job, loaded.exposure
+    for warning in loaded.warnings:
         _warn(warning)
-    _say(report.opening(job, menu.dump(job), (*limits.messages, *exposure.messages)))
-    with clock.phase("imports"):
-        from galfeed import fit, machine
+    _say(report.opening(job, menu.dump(job), (*loaded.limits.messages, *exposure.messages)))
+    with times.phase("imports"):
+        from galfeed import machine
 
         machine.prepare()
-    with clock.phase("fit"):
-        flags = limits.flags + exposure.flags
-        task = fit.Task(job, exposure, limits.constraints, flags, mode, "exact" if asked.exact else "galfit")
-        result = _fitted(task, asked)
-    with clock.phase("doubts"):
-        doubts = _doubts(result, task, name)
+    with times.phase("fit"):
+        result = _fitted(loaded, asked)
+    with times.phase("doubts"):
+        doubts = onejob.doubts(result, loaded, asked)
     for doubt in doubts:
         _warn(doubt)
     if result.status.failed:
         _say(report.failure(result.status.value))
-    with clock.phase("writing"):
-        logfile = None if result.status.failed else _write(result, task, folder, asked)
-        if asked.record:
-            text = record.dump(result, exposure, outputs[0], logfile, (*warnings, *doubts), task.accuracy)
-            files.replace(folder / record.file_name(outputs[0]), text.encode("utf-8", "surrogateescape"))
+    with times.phase("writing"):
+        onejob.write(result, loaded, (*loaded.warnings, *doubts), asked)
     if result.status.failed:
         return FAILED
     if result.status is Status.NOTHING_FREE:
         _say(report.nothing_free())
-    elif mode == FIT:
+    elif loaded.mode == FIT:
         _say(report.ending(result.job, exposure.region, limit_reached=result.status is Status.MAX_ITERATIONS))
     else:
         _say(report.images_only())
@@ -186,27 +220,11 @@ def run(file: Path, name: str, folder: Path, asked: Options, clock: Clock) -> in
     return DONE
 
 
-def _doubts(result: FitResult, task: Task, name: str) -> list[str]:
-    """What to say on stderr of a result that should not be taken for a good one."""
+def _fitted(loaded: Loaded, asked: Options) -> FitResult:
+    """Run the fit, with the progress told as it goes; the last step is told with COUNTDOWN = 0."""
     from galfeed import fit
 
-    if result.status.failed:
-        return [f"{name}: no solution: {result.status.value}"]
-    doubts = []
-    if result.attempts > 1:
-        doubts.append(f"{name}: the fit was started {result.attempts} times; the best result is kept")
-    if result.status is Status.STALLED:
-        doubts.append(f"{name}: {result.status.value}; do not trust this fit")
-    if task.accuracy == "galfit" and (doubt := fit.doubts(result.job, task.exposure)):
-        doubts.append(doubt)
-    return doubts
-
-
-def _fitted(task: Task, asked: Options) -> FitResult:
-    """Run the task, with the progress told as it goes; the last step is told with COUNTDOWN = 0."""
-    from galfeed import fit
-
-    region = task.exposure.region
+    task, region = onejob.task(loaded, asked), loaded.exposure.region
     told: list[Iteration] = []
 
     def follow(_: int, step: Iteration) -> None:
@@ -216,43 +234,10 @@ def _fitted(task: Task, asked: Options) -> FitResult:
 
     if task.mode == FIT and task.exposure.data is not None:
         _say(report.initial(fit.starting(task.job, task.constraints), region))
-    result = fit.run([task], max_iterations=asked.max_iterations, report=follow)[0]
+    result = fit.run([task], max_iterations=asked.max_iterations, report=follow, **onejob.engine(asked))[0]
     if told:
         _say(report.iteration(told[-1], 0, region))
     return result
-
-
-def _write(result: FitResult, task: Task, folder: Path, asked: Options) -> str | None:
-    """Write what the mode asks for: all of it, or nothing of a fit whose image block cannot be written.
-
-    Returns:
-        The name of the restart file, if one was written.
-    """
-    job, exposure, mode = result.job, task.exposure, task.mode
-    if asked.outsig and exposure.data is not None:
-        files.replace(folder / SIGMA_NAME, imgblock.sigma(exposure))
-    if mode == SUBCOMPONENTS:
-        files.replace(folder / SUBCOMPS_NAME, imgblock.subcomps(result, exposure, restart.next_name(folder)))
-        return None
-    output = folder / job.control.output
-    if mode == MODEL:
-        files.replace(output, imgblock.model_only(result, exposure, restart.next_name(folder)))
-    elif mode != FIT or result.status is Status.NOTHING_FREE:
-        files.replace(output, imgblock.block(result, exposure, restart.next_name(folder)))
-    else:
-        kernel = header.kernel_name(job.control, exposure)
-        control = replace(job.control, region=exposure.region, kernel=kernel)  # GALFIT writes it clipped
-        fitted = replace(job, control=control)
-        text = menu.dump(fitted, result.chi2nu, result.chi2, result.ndof)
-        logfile = restart.claim(folder, text)
-        try:
-            files.replace(output, imgblock.block(result, exposure, logfile))
-            files.append(folder / fitlog.NAME, fitlog.entry(result, exposure.region, logfile))
-        except GalfeedError:
-            (folder / logfile).unlink(missing_ok=True)
-            raise
-        return logfile
-    return None
 
 
 def _say(text: str) -> None:
@@ -265,8 +250,7 @@ def _warn(text: str) -> None:
 
 
 def _refuse(error: GalfeedError) -> int:
-    galfits = error.stdout if isinstance(error, FeedmeError) else ""
-    _say(galfits)
+    _say(error.stdout if isinstance(error, FeedmeError) else "")
     sys.stdout.flush()
     _warn(str(error))
-    return FAILED if galfits else WRONG_INPUT  # where GALFIT itself stops, its exit code is 1
+    return onejob.exit_code(error)

@@ -13,7 +13,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from galfeed.errors import Place, Remark
 
@@ -37,8 +38,21 @@ FUNCTIONS = (
 TRUNCATIONS = ("radial", "length", "height")
 """First words of the types that ``T0)`` accepts; ``2`` and ``-b`` may follow."""
 
+SLOTS = {str(k): k - 1 for k in range(1, 11)}
+"""Index of the numbers of a menu's own lines in a component's slots, by key."""
+
 HIDDEN = ("b", "c", "f", "r")
 """The groups of hidden parameters: bending, diskyness, Fourier modes, rotation."""
+
+
+T = TypeVar("T")
+
+
+def altered(record: T, **changes: Any) -> T:
+    """``dataclasses.replace`` for the records of this module, in a fifth of its time."""
+    new = object.__new__(type(record))
+    vars(new).update(vars(record), **changes)
+    return new
 
 
 class ParamRef(NamedTuple):
@@ -163,15 +177,12 @@ class Component:
     @property
     def kind(self) -> str:
         """The function's name without digit and decoration: "sersic" for "sersic2 /"."""
-        if self.is_truncation:
-            return self.word
-        known = next((name for name in FUNCTIONS if self.word.startswith(name)), "")
-        return known or self.word.rstrip("0123456789")
+        return _kind(self.name)
 
     @property
     def variant(self) -> int:
         """The first of 1, 2, 3 that occurs in the name (another meaning of ``3)``), 0 without."""
-        return 0 if self.is_truncation else next((k for k in (1, 2, 3) if str(k) in self.word), 0)
+        return _variant(self.name)
 
     @property
     def printed_name(self) -> str:
@@ -186,7 +197,7 @@ class Component:
 
     def renamed(self) -> Component:
         """The same block under its printed name."""
-        return replace(self, name=self.printed_name)
+        return altered(self, name=self.printed_name)
 
     @property
     def is_truncation(self) -> bool:
@@ -195,13 +206,13 @@ class Component:
     @property
     def hidden_groups(self) -> tuple[str, ...]:
         """All groups of hidden parameters, given or not, in the order in which they are printed."""
-        return tuple(dict.fromkeys((*self.hidden, *HIDDEN)))
+        return tuple(dict.fromkeys((*self.hidden, *HIDDEN))) if self.hidden else HIDDEN
 
     def parameters(self) -> Iterator[tuple[str, Parameter]]:
         """All numbers of the block as (key, parameter), hidden ones last, in GALFIT's header order."""
-        for index, slot in enumerate(self.slots):
+        for key, slot in zip(SLOTS, self.slots, strict=False):
             if slot is not None:
-                yield str(index + 1), slot
+                yield key, slot
         for group in self.hidden_groups:
             if group == "b":
                 yield from ((f"b{bend.n}", bend.amplitude) for bend in self.bending)
@@ -220,29 +231,50 @@ class Component:
         Raises:
             KeyError: the block has no such number.
         """
+        if key in SLOTS:
+            slot = self.slots[SLOTS[key]] if SLOTS[key] < len(self.slots) else None
+            if slot is None:
+                raise KeyError(key)
+            return slot
         for found, parameter in self.parameters():
             if found == key:
                 return parameter
         raise KeyError(key)
 
     def updated(self, changes: dict[str, Parameter]) -> Component:
-        """The same block with other numbers at some keys."""
+        """The same block with other numbers at some keys; a key that it has not got says nothing."""
+        if not changes:
+            return self
 
         def new(key: str, old: Parameter) -> Parameter:
             return changes.get(key, old)
 
-        return replace(
+        return altered(
             self,
-            slots=tuple(None if p is None else new(str(k + 1), p) for k, p in enumerate(self.slots)),
+            slots=tuple(None if p is None else new(key, p) for key, p in zip(SLOTS, self.slots, strict=False)),
             c0=None if self.c0 is None else new("c0", self.c0),
-            bending=tuple(replace(b, amplitude=new(f"b{b.n}", b.amplitude)) for b in self.bending),
+            bending=tuple(altered(b, amplitude=new(f"b{b.n}", b.amplitude)) for b in self.bending),
             fourier=tuple(
-                replace(f, amplitude=new(f"f{f.n}a", f.amplitude), phase=new(f"f{f.n}p", f.phase)) for f in self.fourier
+                altered(f, amplitude=new(f"f{f.n}a", f.amplitude), phase=new(f"f{f.n}p", f.phase)) for f in self.fourier
             ),
             rotation=None
             if self.rotation is None
-            else replace(self.rotation, slots=tuple(new(f"r{k + 1}", p) for k, p in enumerate(self.rotation.slots))),
+            else altered(self.rotation, slots=tuple(new(f"r{k + 1}", p) for k, p in enumerate(self.rotation.slots))),
         )
+
+
+@lru_cache(maxsize=1024)
+def _kind(name: str) -> str:
+    word = name.split()[0]
+    if name.startswith(TRUNCATIONS):
+        return word
+    known = next((name for name in FUNCTIONS if word.startswith(name)), "")
+    return known or word.rstrip("0123456789")
+
+
+@lru_cache(maxsize=1024)
+def _variant(name: str) -> int:
+    return 0 if name.startswith(TRUNCATIONS) else next((k for k in (1, 2, 3) if str(k) in name.split()[0]), 0)
 
 
 @dataclass(frozen=True)
@@ -354,7 +386,7 @@ class Job:
         by_component: dict[int, dict[str, Parameter]] = {}
         for ref, parameter in changes.items():
             by_component.setdefault(ref.component, {})[ref.key] = parameter
-        return replace(
+        return altered(
             self,
             components=tuple(c.updated(by_component.get(c.number, {})) for c in self.components),
         )

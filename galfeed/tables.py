@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from galfeed.job import Component, ParamSpec
 from galfeed.model import shape, truncation
 from galfeed.profiles import PROFILES
@@ -19,5 +21,12 @@ def header_specs(component: Component) -> dict[str, ParamSpec]:
                 given.add("10")
         own = tuple(spec for spec in truncation.specs(component.name) if spec.key in given)
     else:
-        own = PROFILES[component.kind].header_specs(component)
+        own = _of_light(component.name, bool(component.inner), bool(component.outer))
     return {spec.key: spec for spec in (*own, *shape.specs(component))}
+
+
+@lru_cache(maxsize=1024)
+def _of_light(name: str, inner: bool, outer: bool) -> tuple[ParamSpec, ...]:
+    """Of a component by its name and whether it is truncated."""
+    like = Component(0, name, (), inner=(1,) * inner, outer=(1,) * outer)
+    return PROFILES[like.kind].header_specs(like)

@@ -503,3 +503,19 @@ def test_reads_what_pymorph_writes(path):
     idle = {w.place.line for w in found.warnings if "fixed" in str(w)}
     for number, words in meant(path):
         assert (read_as.get(number) == as_range(words)) != (number in idle)
+
+
+def test_a_line_means_the_same_wherever_it_stands():
+    """It is parsed once, but keeps its own place, its own job and its own warnings."""
+    line, odd = "1 n 0.5 to 8", "1 n 0.5 to"
+    first = constraints.parse(f"{line}\n{odd}\n", "limits.txt", JOB)
+    second = constraints.parse(f"\n{odd}\n\n{line}\n", "others.txt", JOB)
+    assert [c.line for c in first.constraints] == [1, 2]
+    assert [c.line for c in second.constraints] == [2, 4]
+    said = "'0.5' is read as 0.5 and 0, expected two numbers"
+    assert [str(w) for w in first.warnings] == [f"limits.txt:2: {said}"]
+    assert [str(w) for w in second.warnings] == [f"others.txt:2: {said}"]
+    shorter = replace(JOB, components=JOB.components[3:])
+    with_less = constraints.parse(line, "limits.txt", shorter)
+    assert (with_less.constraints, with_less.flags) == ((), ())
+    assert "component 1 has no 'n'" in str(with_less.warnings[0])

@@ -67,7 +67,7 @@ def test_an_infinite_bound_and_a_row_of_nothing_hold_always():
     assert couplings.nearest(torch.tensor([[9.0, 3.0]]))[0].tolist() == [9.0, 2.0]
 
 
-def rosenbrock(unknowns, rows):
+def rosenbrock(unknowns, rows, below=None):
     x, y = unknowns.unbind(1)
     residual = torch.stack([1 - x, 10 * (y - x**2)], 1)
     jacobian = torch.stack([torch.stack([-1 + 0 * x, 0 * x], 1), torch.stack([-20 * x, 10 + 0 * x], 1)], 1)
@@ -81,7 +81,7 @@ def test_a_fit_ends_at_the_best_point_that_keeps_them():
     bounds = torch.tensor([[0.5, torch.inf], [0.5, -1.0]], dtype=torch.float64)
     wide = torch.full((2, 2), torch.inf, dtype=torch.float64)
     start = torch.tensor([[-1.2, 1.0], [-1.2, -3.0]], dtype=torch.float64)
-    solution = minimise(rosenbrock, start, Limits(-wide, wide, wide[0], Couplings(rows, bounds)), max_iterations=300)
+    solution = minimise(rosenbrock, start, Limits(-wide, wide, wide, Couplings(rows, bounds)), max_iterations=300)
     assert solution.status == [Status.CONVERGED] * 2
     (x, y), (u, v) = solution.unknowns.tolist()
     assert (x + y, u - v) == pytest.approx((0.5, 1.0))

@@ -36,7 +36,6 @@ MAY_IMPORT = {
     "model.hygiene": "job profiles",
     "feedme.agreement": "job model.hygiene tables",
     "feedme.constraints": "errors feedme.agreement feedme.grammars tables job",
-    "options": "errors",
     "machine": "",
     "model.supported": "errors job",
     # images
@@ -57,7 +56,8 @@ MAY_IMPORT = {
     "model.light": "profiles model.shape model.truncation",
     "model.pixels": "model.light profiles model.romberg model.shape",
     "model.exact": "model.pixels",
-    "model.centred": "model.light model.pixels model.shape profiles",
+    "model.enclosed": "model.light",
+    "model.centred": "model.light model.pixels model.romberg model.shape profiles",
     "model.spline": "model.psf",
     "model.render": "model.centred model.convolve model.exact model.light model.pixels profiles model.psf model.shape "
     "model.spline",
@@ -66,9 +66,9 @@ MAY_IMPORT = {
     "fit.final": "fit.params job model.hygiene",
     "output.marks": "job profiles",
     "fit.attempts": "fit.lm fit.params model.psf result model.scene",
-    "fit.batch": "fit.attempts fit.final fit.lm fit.params images.exposure job model.hygiene model.light model.scene "
+    "fit.batch": "fit.attempts fit.couplings fit.final fit.lm fit.params images.exposure job model.hygiene model.light model.render model.scene "
     "model.shape model.supported output.marks result",
-    "fit.doubts": "images.exposure job model.psf model.render model.scene",
+    "fit.doubts": "images.exposure job model.enclosed model.psf model.render model.scene",
     "fit": "fit.batch fit.doubts",
     # outputs
     "output": "",
@@ -81,6 +81,8 @@ MAY_IMPORT = {
     "output.files": "errors",
     "output.restart": "errors output.files",
     "output.names": "output.fitlog output.record",
+    "options": "errors output.names",
+    "clock": "",
     # a look before a run
     "check.menus": "errors job tables",
     "check.noise": "errors images.exposure images.sigma job",
@@ -88,8 +90,25 @@ MAY_IMPORT = {
     "check.pictures": "check.noise errors images.exposure images.inputs images.masks images.sigma job profiles",
     "check": "check.menus check.noise check.pictures check.psfs errors feedme feedme.constraints images "
     "images.exposure images.fitsname images.inputs job model.supported options output.files output.names",
-    "cli": "check errors feedme feedme.constraints feedme.menu fit images machine model.supported options output.files "
-    "output.fitlog output.header output.imgblock output.names output.record output.report output.restart result",
+    # runs
+    "onejob": "errors feedme feedme.constraints feedme.menu fit images job model.supported options output.files "
+    "output.fitlog output.header output.imgblock output.names output.record output.restart result",
+    "survey.entries": "errors options output.files",
+    "survey.rows": "job onejob output.header output.names output.record result survey.entries tables",
+    "survey.catalog": "errors output.files survey.rows",
+    "survey.journal": "errors options output.files output.fitlog survey.entries survey.rows",
+    "survey.numbers": "onejob output.files output.fitlog output.restart survey.journal survey.rows",
+    "survey.parcel": "",
+    "survey.devices": "errors",
+    "survey.stages": "clock errors fit onejob options result survey.entries survey.journal survey.numbers survey.rows",
+    "survey.worker": "clock errors fit machine options survey.journal survey.parcel survey.stages",
+    "survey.turns": "survey.entries",
+    "survey.pool": "clock errors options survey.entries survey.journal survey.parcel survey.rows survey.stages "
+    "survey.turns survey.worker",
+    "survey": "errors options survey.catalog survey.devices survey.entries survey.journal survey.pool survey.rows "
+    "survey.stages survey.worker",
+    "cli": "check clock errors feedme.menu fit machine onejob options output.names output.report result survey "
+    "survey.devices",
     "__main__": "cli",
     # reading back
     "readback.record": "errors job",
@@ -104,10 +123,13 @@ MAY_IMPORT = {
 }
 # Who imports a library; numpy is free to all.
 LIBRARIES = {
-    "astropy": {"images.fitsfile"},
+    "astropy": {"images.fitsfile", "survey.catalog"},
     "lark": {"feedme.grammars", "feedme.reader", "feedme.constraints"},
     "torch": {f"fit.{m}" for m in ("attempts", "batch", "couplings", "doubts", "lm", "params")}
-    | {f"model.{m}" for m in ("centred", "convolve", "exact", "light", "pixels", "psf", "render", "scene", "spline")}
+    | {
+        f"model.{m}"
+        for m in ("centred", "convolve", "enclosed", "exact", "light", "pixels", "psf", "render", "scene", "spline")
+    }
     | {"machine", "profiles"},  # profiles: inside a function
 }
 

@@ -47,7 +47,7 @@ PROBLEMS = {
 def normal_equations(residual):
     """Of data - model = residual(u), for a batch."""
 
-    def evaluate(unknowns, rows):
+    def evaluate(unknowns, rows, below=None):
         value = residual(unknowns)
         jacobian = torch.stack([torch.autograd.functional.jacobian(residual, u) for u in unknowns])
         gradient = -(jacobian.mT @ value[..., None])[..., 0]
@@ -58,7 +58,7 @@ def normal_equations(residual):
 
 def free(count, batch=1):
     wide = torch.full((batch, count), math.inf, dtype=torch.float64)
-    return Limits(-wide, wide, wide[0])
+    return Limits(-wide, wide, wide)
 
 
 @pytest.mark.parametrize("strategy", [Gain, Countdown])
@@ -83,7 +83,7 @@ def test_stops_at_a_limit_and_is_optimal_along_it():
 
 def test_no_step_is_longer_than_the_limit():
     start = torch.tensor([[0.1, 0.1]], dtype=torch.float64)
-    limits = Limits(free(2).lower, free(2).upper, torch.full((2,), 0.25, dtype=torch.float64))
+    limits = Limits(free(2).lower, free(2).upper, torch.full((1, 2), 0.25, dtype=torch.float64))
     path = [start[0]]
     minimise(normal_equations(misra), start, limits, report=lambda step: path.append(step.unknowns[0].clone()))
     assert len(path) > 5
@@ -127,7 +127,7 @@ def test_an_unknown_without_effect_stays():
 def test_the_countdown_changes_damping_tenfold_and_skips_steps_that_differ_by_nothing():
     """From the minimum of a wrong gradient every step is refused: 1e-3, 1e-2, ... 1e5 are the ten tries."""
 
-    def evaluate(unknowns, rows):
+    def evaluate(unknowns, rows, below=None):
         chi2 = 1 + unknowns[:, 0] ** 2
         return Normal(chi2, torch.ones_like(unknowns), torch.ones(len(unknowns), 1, 1, dtype=torch.float64))
 
@@ -141,7 +141,7 @@ def test_the_countdown_changes_damping_tenfold_and_skips_steps_that_differ_by_no
 def test_a_canonical_form_is_applied_to_every_trial():
     seen = []
 
-    def evaluate(unknowns, rows):
+    def evaluate(unknowns, rows, below=None):
         seen.append(float(unknowns[0, 0]))
         return normal_equations(misra)(unknowns, rows)
 
@@ -153,12 +153,12 @@ def test_a_canonical_form_is_applied_to_every_trial():
 def test_a_perfect_fit_ends():
     """A model that falls towards 0 for ever: where nothing is left of chi^2 there is nothing to gain."""
 
-    def evaluate(u, rows):
+    def evaluate(u, rows, below=None):
         value = u.exp()  # data 0
         return Normal(value.square().sum(1), -value.square(), value.square()[:, :, None])
 
     wide = torch.full((1, 1), math.inf, dtype=torch.float64)
-    limits = Limits(-wide, wide, torch.ones(1, dtype=torch.float64))
+    limits = Limits(-wide, wide, torch.ones(1, 1, dtype=torch.float64))
     solution = minimise(evaluate, torch.zeros(1, 1, dtype=torch.float64), limits, Countdown())
     assert solution.status == [Status.CONVERGED]
     assert 1e-40 < solution.chi2.item() < 1e-38

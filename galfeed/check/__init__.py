@@ -153,7 +153,7 @@ class _Look:
         """Whether the files of the run can be written, and would not overwrite what it reads."""
         control = self.job.control
         outsig = self.asked.outsig and exposure is not None and exposure.data is not None
-        for name in names.written(control.output, self.mode, outsig=outsig, recorded=self.asked.record):
+        for name in names.written(control.output, self.mode, outsig=outsig, wanted=self.asked.wanted):
             place = control.place("B") if name == control.output else Place()
             try:
                 files.check_writable(self.folder, name)

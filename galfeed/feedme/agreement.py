@@ -97,6 +97,7 @@ class _System:
 
     def __init__(self, job: Job, constraints: Iterable[Constraint]) -> None:
         self.job = job
+        self.specs = tuple(map(header_specs, job.components))
         self.ties: dict[ParamRef, tuple[ParamRef, bool]] = {}
         for tie in (c for c in constraints if isinstance(c, Tie)):
             for number in tie.components[1:]:
@@ -156,7 +157,7 @@ class _System:
         elif isinstance(constraint, PairRange):
             members = [constraint.first, constraint.second]
         for number in members:
-            spec = header_specs(self.job.components[number - 1])[constraint.key]
+            spec = self.specs[number - 1][constraint.key]
             own = self.affine(ParamRef(number, constraint.key))
             if spec.positive and own.root is not None:
                 yield _row((own, 1.0), (own, 0.0), spec.limits[0], math.inf)

@@ -7,6 +7,7 @@ import re
 from codecs import BOM_UTF8
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -139,6 +140,7 @@ class _Reader:
 
     def __init__(self, path: str, job: Job) -> None:
         self.path, self.components, self.start = path, job.components, start_of(job)
+        self.specs = tuple(map(header_specs, job.components))
         self.line = 0
         self.texts: dict[int, str] = {}  # the first two words of each line
         self.constraints: list[Constraint] = []
@@ -151,10 +153,9 @@ class _Reader:
         if len(line) > LONGEST_LINE:
             return self.malformed(f"a line of {len(line)} characters, expected at most {LONGEST_LINE}")
         try:
-            tree: Any = grammars.load("constraints").parse(line)
+            constraint = _parsed(line)
         except UnexpectedInput:
             return self.malformed(f"'{line.strip()}' is no constraint, expected one such as '1 n 0.5 to 8'")
-        (constraint,) = tree.children
         self.texts[number] = " ".join(constraint.children[:2])
         return bool(getattr(self, constraint.data)(*constraint.children))
 
@@ -256,7 +257,7 @@ class _Reader:
         return key if self.has(number, key) else None
 
     def has(self, number: int, key: str | None) -> bool:
-        return key in header_specs(self.components[number - 1])
+        return key in self.specs[number - 1]
 
     def told_apart(self, name: str, numbers: Sequence[int], tied: bool = False) -> None:
         """Warn of a name that is not the parameter's own, or that GALFIT takes for another parameter."""
@@ -269,7 +270,7 @@ class _Reader:
         known = next(((key, own) for start, key, own in NAMES if word.startswith(start)), None)
         for number in numbers if known and not re.match("f[1-9]", word) else ():
             key, own = known or ("", ())
-            spec = header_specs(self.components[number - 1])[key]
+            spec = self.specs[number - 1][key]
             if spec.name not in own:
                 kind = self.components[number - 1].kind
                 self.warn(f"'{name}' means line {key}), which for component {number} ({kind}) is {spec.header}")
@@ -282,6 +283,14 @@ class _Reader:
             foreign = "".join(f"; '{word}' is a word of GALFITM's" for word in words if word in GALFITM)
             self.warn(f"'{text}' is read as {values[0]:g} and {values[1]:g}, expected two numbers{foreign}")
         return min(values), max(values)
+
+
+@lru_cache(maxsize=4096)
+def _parsed(line: str) -> Any:
+    """The tree of one constraint; those of a survey are mostly the same from job to job."""
+    tree: Any = grammars.load("constraints").parse(line)
+    (constraint,) = tree.children
+    return constraint
 
 
 def menu_key(name: str) -> str | None:

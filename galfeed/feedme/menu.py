@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator
-from dataclasses import replace
 
-from galfeed.job import Component, Control, Job, Parameter, Rotation
+from galfeed.job import Component, Control, Job, Parameter, Rotation, altered
 from galfeed.model import shape, truncation
 from galfeed.profiles import PROFILES, Blank
 
 RULE = "=" * 80
+
+_SINGLE = struct.Struct("f")
 
 HEAD = """\
 # INITIAL FITTING PARAMETERS
@@ -72,22 +73,24 @@ def restarted(job: Job) -> Job:
     """
 
     def toggled(p: Parameter) -> Parameter:
-        return replace(p, toggle=2) if p.tied else replace(p, toggle=1) if p.toggle > 0 else p
+        toggle = 2 if p.tied else min(p.toggle, 1)
+        return p if toggle == p.toggle else altered(p, toggle=toggle)
 
     def settled(component: Component) -> Component:
         component = truncation.ordered(component)
         changes = {key: toggled(p) for key, p in component.parameters()}
         if not component.is_truncation and component.kind != "sky":
             profile = PROFILES[component.kind]
+            used = {spec.key for spec in profile.specs()}
             for key in map(str, range(3, 11)):
-                if profile.spec(key) is None:
+                if key not in used:
                     blank, held = profile.blanks.get(key, Blank()), component.parameter(key)
                     changes[key] = Parameter(held.value if blank.value is None else blank.value, blank.toggle)
         return component.updated(changes)
 
     comments = tuple(both for both in job.control.comments if not _begins_behind_psf(*both))
-    control = replace(job.control, comments=comments)
-    return replace(job, control=control, components=tuple(settled(c) for c in job.components))
+    control = altered(job.control, comments=comments)
+    return altered(job, control=control, components=tuple(settled(c) for c in job.components))
 
 
 def _begins_behind_psf(field: str, word: str) -> bool:
@@ -97,7 +100,7 @@ def _begins_behind_psf(field: str, word: str) -> bool:
 def single(value: float) -> float:
     """The value in single precision."""
     try:
-        return float(struct.unpack("f", struct.pack("f", value))[0])
+        return float(_SINGLE.unpack(_SINGLE.pack(value))[0])
     except OverflowError:
         return math.copysign(math.inf, value)
 
@@ -159,8 +162,9 @@ def _light(component: Component) -> Iterator[str]:
     profile = PROFILES[component.kind]
     x, y, *others = (slot or Parameter(0.0) for slot in component.slots)
     yield _two(" 1", x, y, profile.params[0].menu)
+    specs = {spec.key: spec for spec in profile.specs(component.variant)}
     for key, parameter in enumerate(others, 3):
-        spec = profile.spec(str(key), component.variant)
+        spec = specs.get(str(key))
         yield _one(f"{key:>2}", parameter, spec.menu if spec else profile.blanks.get(str(key), Blank()).menu)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,11 @@ CONTROL = {
 """Keys of the control lines by the name of their rule, which is also that of their field in ``Control``."""
 
 LEADING_NUMBER = re.compile(r"[-+]?\.?[0-9]")
+LEADING_WHOLE = re.compile("[-+]?[0-9]+")
+LEADING_DIGITS = re.compile("[0-9]+")
+TWO_LETTERS = re.compile("[A-Z]{2}", re.I)
+TOO_LARGE = re.compile("[-+]?0*[1-9][0-9]{9}")
+OF_A_BAND = re.compile("a[0-9]", re.I)
 
 WHOLE = ("psf_fine", "conv_box", "mode", "skip")
 """Rules whose numbers are read as whole ones."""
@@ -91,7 +95,7 @@ def parse(text: str, path: str = "") -> Job:
         raise _error(error, text, path) from None
     reader = _Reader(path)
     for line in tree.children:
-        reader.read(line.data, *line.children)
+        reader.read(str(line.data), *line.children)
     return reader.job()
 
 
@@ -100,7 +104,7 @@ class _Reader:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.control = Control()
+        self.control: dict[str, Any] = {**vars(Control())}  # its fields so far
         self.blocks: list[Block] = []
         self.warnings: list[Remark] = []
 
@@ -112,16 +116,15 @@ class _Reader:
         self.warn_of_key(rule, key, values)
         self.check_size(rule, values)
         if rule in CONTROL:
-            places = {**self.control.places, CONTROL[rule]: _place(*values[:1], key)}
-            changes = self.control_changes(rule, key, values)
-            self.control = replace(self.control, **changes, places=places)
+            self.control["places"][CONTROL[rule]] = _place(*values[:1], key)
+            self.control.update(self.control_changes(rule, key, values))
         else:
             getattr(self, rule)(key, *values)
 
     def check_size(self, rule: str, values: tuple[Token, ...]) -> None:
         """Raise FeedmeError at a whole number that GALFIT's integers do not hold."""
         for word in values:
-            if (rule in WHOLE or word.type in ("INTEGER", "TOGGLE")) and re.match("[-+]?0*[1-9][0-9]{9}", word):
+            if (rule in WHOLE or word.type in ("INTEGER", "TOGGLE")) and TOO_LARGE.match(word):
                 what = f"'{word}' is too large, expected a whole number below 1000000000"
                 raise FeedmeError(self.path, _place(word), what)
 
@@ -131,8 +134,8 @@ class _Reader:
     def warn_of_key(self, rule: str, key: Token, values: tuple[Token, ...]) -> None:
         """Say so where GALFIT takes a word for a key that it was hardly meant to be."""
         letter = "Z" if rule == "skip" else CONTROL.get(rule, "")
-        digits = re.match("[0-9]+", key)
-        if letter and re.match("[A-Z]{2}", key, re.I):
+        digits = LEADING_DIGITS.match(key)
+        if letter and TWO_LETTERS.match(key):
             self.warn(key, f"'{key}' is read as '{letter})', expected # in front of a comment")
         elif digits and str(_ten(key)) != digits[0]:
             self.warn(key, f"'{key}' is read as '{_ten(key)})'")
@@ -146,16 +149,17 @@ class _Reader:
             FeedmeError: what a line by itself does not show.
         """
         components = tuple(block.component(number) for number, block in enumerate(self.blocks, 1))
-        self.warnings += consistency.check(self.control, components, self.path)
-        return Job(self.control, components, self.path, tuple(self.warnings))
+        control = Control(**self.control)
+        self.warnings += consistency.check(control, components, self.path)
+        return Job(control, components, self.path, tuple(self.warnings))
 
     # Control lines
 
     def control_changes(self, rule: str, key: Token, values: tuple[Token, ...]) -> dict[str, Any]:
         """Fields of ``Control`` that a line gives."""
-        if re.match("a[0-9]", key, re.I):
+        if OF_A_BAND.match(key):
             raise UnsupportedError(self.path, _place(key), f"'{key}': {SEVERAL_BANDS}")
-        old = getattr(self.control, rule)
+        old = self.control[rule]
         match rule, values:
             case "psf", _:
                 return self.names(("psf", "kernel"), values)
@@ -180,14 +184,14 @@ class _Reader:
         """Names, blank from the word on that begins a comment."""
         words = dict(zip(fields, map(str, values), strict=False))
         begin = next((i for i, word in enumerate(values) if word.startswith("#")), len(values))
-        comments = {name: word for name, word in self.control.comments if name not in words}
+        comments = {name: word for name, word in self.control["comments"] if name not in words}
         comments.update(list(words.items())[begin:])
         names = {name: word if i < begin else "" for i, (name, word) in enumerate(words.items())}
         return {**names, "comments": tuple(comments.items())}
 
     def box(self, key: Token, values: tuple[Token, ...]) -> tuple[int, int]:
         """GALFIT reads whole numbers and stops at the first decimal point."""
-        width, height = self.control.conv_box
+        width, height = self.control["conv_box"]
         if values:
             width = _whole(values[0], width)
         if len(values) == 2:
@@ -308,7 +312,7 @@ def _number(word: str) -> float:
 
 def _whole(word: str, old: int) -> int:
     """The whole number with which a word begins, as C reads it: 2 of 2.5; ``old`` where there is none."""
-    found = re.match("[-+]?[0-9]+", word)
+    found = LEADING_WHOLE.match(word)
     return int(found[0]) if found else old
 
 

@@ -1,6 +1,6 @@
 """From jobs and their images to fitted jobs."""
 
 from galfeed.fit.batch import BLOCK, FIT, MODEL, SUBCOMPONENTS, Task, run, starting
-from galfeed.fit.doubts import doubts
+from galfeed.fit.doubts import doubts, doubts_of_all
 
-__all__ = ["BLOCK", "FIT", "MODEL", "SUBCOMPONENTS", "Task", "doubts", "run", "starting"]
+__all__ = ["BLOCK", "FIT", "MODEL", "SUBCOMPONENTS", "Task", "doubts", "doubts_of_all", "run", "starting"]

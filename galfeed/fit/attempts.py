@@ -21,6 +21,7 @@ from galfeed.result import Status
 PERTURBATIONS = (0.0, 1.0, -2.0)  # of the start, in the retries
 PERTURBATION = 0.05  # of the largest step of each unknown
 GOLDEN = 0.6180339887  # spreads the perturbations of neighbouring unknowns evenly
+ROUGH = 1e4  # times the tolerance: what a fit that goes on patiently can find
 NEAR_JUMP = 0.01  # pixels from the half-pixel jump of the moved PSF
 
 
@@ -108,7 +109,7 @@ def _beyond_galfit(own: Parameters, scene: Scene, solution: Solution, tolerance:
     ended = torch.tensor([s in (Status.CONVERGED, Status.STALLED) for s in solution.status], device=rows.device)
     ended &= solution.chi2.isfinite()
     lost = (solution.matrix.diagonal(dim1=1, dim2=2) == 0).any(1)
-    rough = ~lost & (solution.left > tolerance)
+    rough = ~lost & (solution.left > ROUGH * tolerance)
     if scene.derivatives_agree:
         lost, rough = lost | rough, torch.zeros_like(rough)
     values, _ = own.values(solution.unknowns, rows)
@@ -142,7 +143,7 @@ def _other_side(own: Parameters, scene: Scene, solution: Solution) -> Attempt | 
 def _merged(best: Solution, attempt: Attempt, other: Solution) -> Solution:
     """Put in the rows of an attempt that are lower, or that end a failure."""
     unknowns, chi2, matrix = best.unknowns.clone(), best.chi2.clone(), best.matrix.clone()
-    left = best.left.clone()
+    left, foreign = best.left.clone(), best.foreign.clone()
     status, iterations = list(best.status), list(best.iterations)
     failed, works = singular(best.matrix), ~singular(other.matrix)
     for i, row in enumerate(attempt.rows.tolist()):
@@ -150,6 +151,6 @@ def _merged(best: Solution, attempt: Attempt, other: Solution) -> Solution:
         ends_failure = bool(failed[row] & works[i]) or status[row].failed
         if bool(other.chi2[i] < chi2[row]) or (ends_failure and not other.status[i].failed):
             unknowns[row], chi2[row], matrix[row] = other.unknowns[i], other.chi2[i], other.matrix[i]
-            left[row] = other.left[i]
+            left[row], foreign[row] = other.left[i], other.foreign[i]
             status[row] = other.status[i]
-    return replace(best, unknowns=unknowns, chi2=chi2, matrix=matrix, left=left, status=status, iterations=iterations)
+    return Solution(unknowns, chi2, matrix, left, status, iterations, foreign)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor
 from galfeed.fit import lm, params
 from galfeed.fit.attempts import Attempt
 from galfeed.fit.attempts import run as fit_attempts
+from galfeed.fit.couplings import product
 from galfeed.fit.final import final
 from galfeed.fit.lm import Normal
 from galfeed.fit.params import Parameters
@@ -20,18 +23,33 @@ from galfeed.job import Constraint, Job, Parameter, ParamRef, Tie
 from galfeed.model import scene, supported
 from galfeed.model.hygiene import canonical, clamp_sizes, with_near_phases
 from galfeed.model.light import Accuracy
-from galfeed.model.scene import Scene
+from galfeed.model.render import steps
+from galfeed.model.scene import Rendered, Scene
 from galfeed.model.shape import Derivatives
 from galfeed.output.marks import numerical_problem
 from galfeed.result import FitResult, Iteration, Status
 
 FIT, MODEL, BLOCK, SUBCOMPONENTS = 0, 1, 2, 3  # P)
 
-TOLERANCE = 1e-6  # of chi^2/nu: the fall of chi^2 still to be had at convergence; (0.001 error bars)^2
+TOLERANCE = 1e-5  # of chi^2/nu: the fall of chi^2 still to be had at convergence; (0.001 error bars)^2
 BEFORE_THE_FIRST = 1e27  # chi^2 that GALFIT's first line compares with
 SINGLE = 2.0**-24  # relative precision of the images that GALFIT computes and writes
+SETTLED = 1e-3  # of chi^2/nu: likewise after a step that led nowhere
 STALLED = 1.0  # of chi^2/nu: what GALFIT's way of differentiating may leave at the end
+TILES = {"cpu": 2**20, "cuda": 2**25}  # pixels of the images that are evaluated together
 CAREFUL = 1.0  # first damping of sturdy fits
+
+
+Precision = Literal["float64", "mixed", "float32"]
+"""Of the images; chi^2 and its derivatives are added up in double precision in any case.
+
+``mixed``: model images in double precision, the partial images of plain ellipses in single precision.
+"""
+PRECISIONS: dict[Precision, tuple[torch.dtype, torch.dtype]] = {
+    "float64": (torch.float64, torch.float64),
+    "mixed": (torch.float64, torch.float32),
+    "float32": (torch.float32, torch.float32),
+}
 
 
 @dataclass(frozen=True)
@@ -58,25 +76,35 @@ def run(
     *,
     max_iterations: int = 100,
     report: Callable[[int, Iteration], None] | None = None,
+    device: str | torch.device = "cpu",
+    dtype: Precision = "mixed",
 ) -> list[FitResult]:
     """Fit or render tasks; those of one structure become one batch.
+
+    The result of a task does not depend on what it shares a batch with, to the last bit.
 
     Args:
         tasks: in any mix.
         max_iterations: of the fit.
         report: called with (index of the task, iteration) as the fit goes.
+        device: where the images are made and compared, such as "cuda:1".
+        dtype: precision of the images.
 
     Raises:
         UnsupportedError: something that cannot be modelled yet.
+        torch.cuda.OutOfMemoryError: not even the images of one task fit into the device's memory.
     """
+    place = torch.device(device)
     groups: dict[tuple[object, ...], list[int]] = {}
     for index, task in enumerate(tasks):
         forms = tuple(params.form(c) for c in task.constraints)
-        key = (task.mode, task.accuracy, forms, task.exposure.data is None, scene.structure(task.job, task.exposure))
+        structure = scene.structure(task.job, task.exposure)
+        family = params.family(task.job, task.constraints)
+        key = (task.mode, task.accuracy, forms, family, task.exposure.data is None, structure)
         groups.setdefault(key, []).append(index)
     results: dict[int, FitResult] = {}
     for members in groups.values():
-        batch = _Batch([tasks[i] for i in members])
+        batch = _Batch([tasks[i] for i in members], place, dtype)
         follow = None if report is None else _follower(report, members)
         results |= dict(zip(members, batch.results(max_iterations, follow), strict=True))
     return [results[i] for i in range(len(tasks))]
@@ -103,9 +131,9 @@ def _tied(job: Job, constraints: Sequence[Constraint]) -> Job:
 
 
 class _Batch:
-    """Tasks of one structure with their tensors: data and weight (B, H, W), good pixels (B,)."""
+    """Tasks of one structure with their tensors: data and root of the weight (B, H, W), good pixels (B,)."""
 
-    def __init__(self, tasks: Sequence[Task]) -> None:
+    def __init__(self, tasks: Sequence[Task], device: torch.device, dtype: Precision) -> None:
         self.tasks = tasks
         self.jobs = [
             starting(t.job, t.constraints) if t.mode == FIT else _tied(clamp_sizes(canonical(t.job)), t.constraints)
@@ -116,13 +144,21 @@ class _Batch:
             for job in self.jobs:
                 supported.check_stars(job, fitted=True)
         self.accuracy = tasks[0].accuracy
-        self.scene: Scene = scene.build(self.jobs, exposures, accuracy=self.accuracy)
+        self.device = device
+        images, partials = PRECISIONS[dtype]
+        self.scene: Scene = scene.build(
+            self.jobs, exposures, images, self.accuracy, partials=partials, device=self.device
+        )
+        pixels = TILES.get(device.type, TILES["cuda"])
+        self.tile = max(1, pixels // math.prod(self.scene.frame.shape))
         self.has_data = exposures[0].data is not None
         if self.has_data:
-            self.data = torch.as_tensor(np.stack([e.data for e in exposures if e.data is not None]))
-            weights = [e.good / e.sigma**2 for e in exposures]
-            self.weight = torch.as_tensor(np.stack(weights))
-            self.good = torch.as_tensor([int(e.good.sum()) for e in exposures])
+            self.data = self._tensor([e.data for e in exposures if e.data is not None])
+            self.root = self._tensor([e.good / e.sigma for e in exposures])  # of the weight
+            self.good = torch.tensor([np.count_nonzero(e.good) for e in exposures], device=self.device)
+
+    def _tensor(self, images: Sequence[np.ndarray]) -> Tensor:
+        return torch.as_tensor(np.stack(images), device=self.device)
 
     def results(self, max_iterations: int, report: Callable[[int, Iteration], None] | None) -> list[FitResult]:
         mode = self.tasks[0].mode
@@ -137,26 +173,89 @@ class _Batch:
     # --- the fit ---
 
     def _normal(
-        self, values: Tensor, slopes: Tensor, own: Parameters, rows: Tensor, derivatives: Derivatives
-    ) -> tuple[Normal, Tensor, Tensor]:
-        """Normal equations (b,) and images of numbers (b, V); slopes (b, moving, P): theirs by the unknowns.
+        self,
+        values: Tensor,
+        slopes: Tensor,
+        own: Parameters,
+        rows: Tensor,
+        derivatives: Derivatives,
+        below: Tensor | None = None,
+        images: np.ndarray | None = None,
+    ) -> tuple[Normal, Tensor]:
+        """Normal equations (b,) of numbers (b, V); slopes (b, moving, P): theirs by the unknowns.
 
-        Unknowns whose effect is below the single precision of the image have none: 0 in the equations.  The third
+        Unknowns whose effect is below the single precision of the image have none: 0 in the equations.  The second
         result is that threshold (b,), in the units of the matrix.
+
+        Args:
+            below: (b,) no equations are needed where chi^2 is not below this; they are 0 then.
+            images: (B, H, W) where to put the images that are shown of these rows.
         """
+        if below is None:
+            below = values.new_full((len(rows),), torch.inf)
+        tiles = zip(*(t.split(self.tile) for t in (values, slopes, rows, below)), strict=True)
+        try:
+            results = [self._tile(v, s, r, b, own, derivatives, images) for v, s, r, b in tiles]
+        except torch.cuda.OutOfMemoryError:
+            if self.tile == 1:
+                raise
+            self.tile //= 2
+            return self._normal(values, slopes, own, rows, derivatives, below, images)
+        found, floors = zip(*results, strict=True)
+        return Normal(*(torch.cat(parts) for parts in zip(*found, strict=True))), torch.cat(floors)
+
+    def _tile(
+        self,
+        values: Tensor,
+        slopes: Tensor,
+        rows: Tensor,
+        below: Tensor,
+        own: Parameters,
+        derivatives: Derivatives,
+        images: np.ndarray | None,
+    ) -> tuple[Normal, Tensor]:
+        """:meth:`_normal` of as many rows as stay in a core's cache."""
         drawn = self.scene.render(values, own.moving, rows=rows, derivatives=derivatives)
-        residual = self.data[rows] - drawn.image
-        weight = self.weight[rows]
-        chi2 = (weight * residual**2).flatten(1).sum(1)
-        flat = drawn.partials.flatten(2)
-        weighted = flat * weight.flatten(1)[:, None]
-        gradient = weighted @ residual.flatten(1)[:, :, None]
-        matrix = weighted @ flat.mT
-        gradient, matrix = (slopes.mT @ gradient)[:, :, 0], slopes.mT @ matrix @ slopes
-        floor = SINGLE**2 * (weight * drawn.image**2).flatten(1).sum(1)
+        if images is not None:
+            images[rows.cpu().numpy()] = self._sum(drawn).cpu().numpy()
+        image = drawn.image
+        chi2, floor = torch.empty_like(below), torch.empty_like(below)
+        residual = torch.empty_like(self.data[: len(rows)])
+        for some in steps(image):
+            own_root = self.root[rows[some]]
+            torch.sub(self.data[rows[some]], image[some], out=residual[some]).mul_(own_root)
+            chi2[some] = residual[some].square().flatten(1).sum(1)
+            floor[some] = (own_root * image[some]).square_().flatten(1).sum(1).mul_(SINGLE**2)
+        moving = len(own.moving)
+        gradient, matrix = slopes.new_zeros(len(rows), moving), slopes.new_zeros(len(rows), moving, moving)
+        chosen = self._of_interest(chi2, below)
+        places = torch.arange(len(rows), device=rows.device) if chosen is None else chosen
+        for some, planes in zip(steps(places), drawn.partials(chosen), strict=True):
+            at = places[some]
+            weighted = self._weighted(planes, self.root[rows[at]])
+            gradient[at] = (weighted[..., : residual[0].numel()] * residual[at].flatten(1)[:, None]).sum(2)
+            matrix[at] = weighted @ weighted.mT
+        gradient = (gradient[:, :, None] * slopes).sum(1)
+        matrix = product(slopes.mT, product(matrix, slopes))
         alive = matrix.diagonal(dim1=1, dim2=2) > floor[:, None]
-        matrix = matrix * alive[:, :, None] * alive[:, None, :]
-        return Normal(chi2, gradient * alive, matrix), drawn.image, floor
+        return Normal(chi2, gradient * alive, matrix * alive[:, :, None] * alive[:, None, :]), floor
+
+    @staticmethod
+    def _weighted(planes: Sequence[Tensor], root: Tensor) -> Tensor:
+        """Partial images (b, H, W) times the root of the weight, (b, moving, H W) and up to whole cache lines."""
+        pixels = root[0].numel()
+        weighted = root.new_zeros(len(root), len(planes), -(-pixels // 8) * 8)
+        for place, plane in enumerate(planes):
+            weighted[:, place, :pixels] = plane.flatten(1)
+        weighted[..., :pixels].mul_(root.flatten(1)[:, None])
+        return weighted
+
+    def _of_interest(self, chi2: Tensor, below: Tensor) -> Tensor | None:
+        """Rows whose equations are needed, None: all; to ask costs an accelerator more than to compute them."""
+        wanted = chi2 < below
+        if chi2.device.type != "cpu" or bool(wanted.all()):
+            return None
+        return torch.nonzero(wanted)[:, 0]
 
     def _fitted(
         self,
@@ -165,15 +264,15 @@ class _Batch:
         max_iterations: int,
         report: Callable[[int, Iteration], None] | None,
     ) -> list[FitResult]:
-        every = torch.arange(len(self.jobs))
+        every = torch.arange(len(self.jobs), device=self.device)
         ndof = self.good - len(own.free)
         scale = ndof.clamp(min=1)
         positive = [i for i, spec in enumerate(self.scene.specs) if spec.positive]
         told = [0] * len(self.jobs)
 
-        def evaluate(use: Parameters, unknowns: Tensor, rows: Tensor) -> Normal:
+        def evaluate(use: Parameters, unknowns: Tensor, rows: Tensor, below: Tensor) -> Normal:
             values, slopes = use.values(unknowns, rows)
-            normal, *_ = self._normal(values, slopes, use, rows, self._derivatives if use is own else "true")
+            normal, _ = self._normal(values, slopes, use, rows, self._derivatives if use is own else "true", below)
             possible = (values[:, positive] > 0).all(1)
             return normal._replace(chi2=torch.where(possible, normal.chi2, torch.inf))
 
@@ -184,7 +283,7 @@ class _Batch:
             values, _ = use.values(step.unknowns, chosen)
             for i, row in enumerate(chosen.tolist()):
                 told[row] += 1
-                job = self._final(row, values[i], own)
+                job = self._final(row, values[i].tolist(), own)
                 chi2 = float(step.chi2[i])
                 change = float(step.change[i]) if told[row] > 1 else (chi2 - BEFORE_THE_FIRST) / chi2
                 report(row, Iteration(told[row], chi2 / int(scale[row]), change, float(step.damping[i]), job))
@@ -196,11 +295,12 @@ class _Batch:
             if attempt.sturdy or attempt.patient:
                 strategy = lm.Gain(CAREFUL) if attempt.sturdy else lm.Gain(CAREFUL, patience=4)
             solution = lm.minimise(
-                lambda unknowns, chosen: evaluate(use, unknowns, rows[chosen]),
+                lambda unknowns, chosen, below: evaluate(use, unknowns, rows[chosen], below),
                 use.unknowns(start)[rows],
                 use.limits.take(rows),
                 strategy,
                 tolerance=TOLERANCE / scale[rows],
+                settled=SETTLED / scale[rows],
                 stalled=STALLED / scale[rows],
                 canonical=None if attempt.sturdy else own.inverted,
                 max_iterations=max_iterations,
@@ -209,11 +309,11 @@ class _Batch:
             if not attempt.sturdy:
                 return solution
             values = own.start.index_copy(0, rows, use.values(solution.unknowns, rows)[0])
-            return replace(solution, unknowns=own.unknowns(values)[rows])
+            return replace(solution, unknowns=own.unknowns(values)[rows], foreign=torch.ones_like(solution.foreign))
 
         solution, attempts = fit_attempts(minimise, own, sturdy, self.scene, TOLERANCE / scale)
         values, _ = own.values(solution.unknowns, every)
-        jobs = [self._final(row, values[row], own) for row in range(len(self.jobs))]
+        jobs = [self._final(row, numbers, own) for row, numbers in enumerate(values.tolist())]
         return self._finished(own, jobs, ndof, solution, attempts)
 
     def _finished(
@@ -226,27 +326,35 @@ class _Batch:
     ) -> list[FitResult]:
         """Error bars at the solution, in the units of the menu."""
         values = self._values(jobs)
-        every = torch.arange(len(jobs))
+        every = torch.arange(len(jobs), device=self.device)
+        shown = np.empty((len(jobs), *self.scene.frame.shape))
         slopes, true_slopes = (own.value_slopes(values, galfit=d == "galfit") for d in (self._derivatives, "true"))
-        normal, shown, floor = self._normal(values, slopes, own, every, self._derivatives)
-        true = normal
+        true, floor = self._normal(values, true_slopes, own, every, "true", images=shown)
+        galfits = true.matrix
         if not (self.scene.derivatives_agree and torch.equal(slopes, true_slopes)):
-            true = self._normal(values, true_slopes, own, every, "true")[0]
+            galfits = solution.matrix.clone()  # but where that is of other numbers
+            other = solution.foreign | (values != own.values(solution.unknowns, every)[0]).any(1)
+            if own.tied:
+                other |= True
+            rows = torch.nonzero(other)[:, 0]
+            if len(rows):
+                galfits[rows] = self._normal(values[rows], slopes[rows], own, rows, self._derivatives)[0].matrix
         free = tuple(self.scene.refs[column] for column in own.free)
-        if len(self._shown()) < len(self.scene.components):
-            shown = self.scene.render(values, only=self._shown()).image
+        chi2nu = solution.chi2 / ndof.clamp(min=1)
+        numbers = (true.matrix, galfits, floor, solution.chi2, chi2nu, ndof)
         results = []
-        for row, job in enumerate(jobs):
+        for row, (job, matrix, galfit, least, chi2, nu, left) in enumerate(
+            zip(jobs, *(t.cpu().numpy() for t in numbers), strict=True)
+        ):
             ended = solution.status[row]
-            covariance, galfits = (inverse(n.matrix[row].numpy(), float(floor[row])) for n in (true, normal))
-            if not ended.failed and (covariance is None or galfits is None or self._outside(job, normal, own, row)):
-                ended = Status.SINGULAR
-            chi2nu = float(solution.chi2[row]) / max(int(ndof[row]), 1)
-            if covariance is None or galfits is None or ended.failed:
+            covariance, galfit_covariance = inverse(matrix, least), inverse(galfit, least)
+            if covariance is None or galfit_covariance is None or self._outside(job, galfit, own, row):
+                ended = ended if ended.failed else Status.SINGULAR
+            if covariance is None or galfit_covariance is None or ended.failed:
                 covariance = np.full((len(free), len(free)), np.nan)
                 errors = np.full(len(free), np.nan)
             else:
-                errors = (galfit_errors if self.accuracy == "galfit" else usual_errors)(galfits, chi2nu)
+                errors = (galfit_errors if self.accuracy == "galfit" else usual_errors)(galfit_covariance, nu)
             marked: dict[ParamRef, Parameter] = {}
             for ref, error in zip(free, errors, strict=True):
                 marked[ref] = replace(job.parameter(ref), error=float(error))
@@ -254,14 +362,14 @@ class _Batch:
                 FitResult(
                     job=job.updated(marked),
                     status=ended,
-                    chi2=float(solution.chi2[row]),
-                    ndof=int(ndof[row]),
+                    chi2=float(chi2),
+                    ndof=int(left),
                     free=free,
                     covariance=covariance,
                     flags=self._flags(row, job, ended),
                     iterations=solution.iterations[row],
                     attempts=attempts[row],
-                    model=shown[row].numpy(),
+                    model=shown[row],
                 )
             )
         return results
@@ -275,24 +383,34 @@ class _Batch:
 
     def _as_given(self, own: Parameters, status: Status) -> list[FitResult]:
         """The image block at the numbers of the menu; chi^2 is of the model shown."""
-        shown = self.scene.render(self.scene.start, only=self._shown()).image
-        chi2 = (self.weight * (self.data - shown) ** 2).flatten(1).sum(1)
         free = tuple(self.scene.refs[column] for column in own.free)
-        return [
-            self._plain(row, job, status, shown[row], free, float(chi2[row]), int(self.good[row]) - len(free))
-            for row, job in enumerate(self.jobs)
-        ]
+        results = []
+        for row, job in enumerate(self.jobs):
+            shown = self._sum(self._alone(row))[0]
+            chi2 = float((self.root[row] * (self.data[row] - shown)).square().sum())
+            results.append(self._plain(row, job, status, shown, free, chi2, int(self.good[row]) - len(free)))
+        return results
 
     def _rendered(self, with_components: bool) -> list[FitResult]:
-        shown = self.scene.render(self.scene.start, only=self._shown()).image
-        results = [self._plain(row, job, Status.MODEL_ONLY, shown[row]) for row, job in enumerate(self.jobs)]
-        if not with_components:
-            return results
-        alone = list(self.scene.render(self.scene.start).parts.values())
-        return [
-            replace(result, components=tuple(image[row].numpy() for image in alone))
-            for row, result in enumerate(results)
-        ]
+        results = []
+        for row, job in enumerate(self.jobs):
+            drawn = self._alone(row)
+            result = self._plain(row, job, Status.MODEL_ONLY, self._sum(drawn)[0])
+            parts = tuple(image[0].cpu().numpy() for image in drawn.parts.values()) if with_components else ()
+            results.append(replace(result, components=parts))
+        return results
+
+    def _alone(self, row: int) -> Rendered:
+        """The images of one job at the numbers of its menu."""
+        at = torch.tensor([row], device=self.device)
+        return self.scene.render(self.scene.start[at], rows=at)
+
+    def _sum(self, drawn: Rendered) -> Tensor:
+        """(b, H, W) of the components that are shown."""
+        shown = [drawn.parts[c.number] for c in self.scene.components if not c.skip]
+        if len(shown) == len(drawn.parts):
+            return drawn.image
+        return sum(shown, start=torch.zeros_like(drawn.image))
 
     def _plain(
         self,
@@ -305,20 +423,17 @@ class _Batch:
         ndof: int = 0,
     ) -> FitResult:
         empty = np.zeros((len(free), len(free)))
-        return FitResult(job, status, chi2, ndof, free, empty, self._flags(row, job, status), 0, image.numpy())
+        return FitResult(job, status, chi2, ndof, free, empty, self._flags(row, job, status), 0, image.cpu().numpy())
 
     # --- records and tensors ---
 
-    def _shown(self) -> list[int]:
-        return [c.number for c in self.scene.components if not c.skip]
-
-    def _outside(self, job: Job, normal: Normal, own: Parameters, row: int) -> bool:
+    def _outside(self, job: Job, matrix: np.ndarray, own: Parameters, row: int) -> bool:
         """Whether some component lies outside the fitting region and is not seen in it: it cannot be fitted."""
         x1, x2, y1, y2 = self.tasks[row].exposure.region
         seen: dict[int, bool] = {}
         for unknown, column in enumerate(own.free):
             number = self.scene.refs[column].component
-            seen[number] = seen.get(number, False) or bool(normal.matrix[row, unknown, unknown] > 0)
+            seen[number] = seen.get(number, False) or bool(matrix[unknown, unknown] > 0)
         centres = {
             c.number: (c.parameter("1").value, c.parameter("2").value)
             for c in job.components
@@ -337,20 +452,21 @@ class _Batch:
         return torch.tensor(
             [[job.parameter(ref).value for ref in self.scene.refs] for job in jobs],
             dtype=self.scene.start.dtype,
+            device=self.device,
         )
 
-    def _final(self, row: int, values: Tensor, own: Parameters) -> Job:
+    def _final(self, row: int, values: Sequence[float], own: Parameters) -> Job:
         return final(self._job(row, values, own), self.jobs[row], self.tasks[row].constraints)
 
-    def _job(self, row: int, values: Tensor, own: Parameters) -> Job:
-        """The menu of one row with numbers (V,) put in; tied ones marked."""
+    def _job(self, row: int, values: Sequence[float], own: Parameters) -> Job:
+        """The menu of one row with V numbers put in; tied ones marked."""
         job = self.jobs[row]
         changes = {}
         for column, ref in enumerate(self.scene.refs):
             old = job.parameter(ref)
             tied = column in own.tied
             toggle = 2 if tied else old.toggle
-            changes[ref] = replace(old, value=float(values[column]), tied=tied, toggle=toggle)
+            changes[ref] = replace(old, value=values[column], tied=tied, toggle=toggle)
         return job.updated(changes)
 
 

@@ -11,6 +11,13 @@ NEGLIGIBLE = 1e-11  # of the largest excess
 RIDGE = 1e-12  # lets rows that depend on each other be told apart
 
 
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """Products (b, M, K) of small matrices (b, M, P) and (b, P, K), whose last bits do not depend on their place in
+    memory, and so on what else is in the batch, as those of a BLAS do.
+    """
+    return (left[:, :, :, None] * right[:, None]).sum(2)
+
+
 @dataclass(frozen=True)
 class Couplings:
     """M inequalities of B problems with P unknowns.
@@ -43,11 +50,11 @@ class Couplings:
             response: (b, P, M) inverse of the form's matrix times the transposed rows; the corrected point is the
                 form's minimum under the inequalities.
         """
-        excess = (self.rows @ trial[:, :, None])[:, :, 0] - self.bounds
+        excess = (self.rows * trial[:, None]).sum(2) - self.bounds
         if not bool((excess > 0).any()):
             return torch.zeros_like(trial)
-        multipliers = _multipliers(self.rows @ response, excess)
-        return -(response @ multipliers[:, :, None])[:, :, 0]
+        multipliers = _multipliers(product(self.rows, response), excess)
+        return -(response * multipliers[:, None]).sum(2)
 
 
 def _multipliers(gram: Tensor, excess: Tensor) -> Tensor:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from galfeed.fit.params import ELLIPSE, members
-from galfeed.job import Constraint, Job, Parameter, ParamRef, Range
+from galfeed.job import Constraint, Job, Parameter, ParamRef, Range, altered
 from galfeed.model.hygiene import canonical, period, position_angle, whole_turns, with_near_phases
 
 TURNS = 8  # tried in either sense
@@ -32,7 +31,7 @@ def final(job: Job, start: Job, constraints: Sequence[Constraint]) -> Job:
         changes |= {ParamRef(number, key): given[key] for key in ELLIPSE if key in given}
         if angle := given.get("10"):
             half = period(job.components[number - 1], "10") / 2
-            changes[ParamRef(number, "10")] = replace(angle, value=position_angle(angle.value, half))
+            changes[ParamRef(number, "10")] = altered(angle, value=position_angle(angle.value, half))
     shown = shown.updated(changes)
     return shown.updated(_turned(job, shown, start, constraints))
 
@@ -62,7 +61,7 @@ def _turned(job: Job, shown: Job, start: Job, constraints: Sequence[Constraint])
             usual = whole_turns(shown.parameter(first).value - job.parameter(first).value, turn)
             limits = [(job.parameter(ref).value, *ranges[ref]) for ref in group if ref in ranges]
             turned = _into(usual, turn, limits)
-        changes |= {ref: replace(p := job.parameter(ref), value=p.value + turned) for ref in group}
+        changes |= {ref: altered(p := job.parameter(ref), value=p.value + turned) for ref in group}
     return changes
 
 

@@ -22,6 +22,7 @@ from galfeed.result import Status
 
 LEAST_DAMPING, MOST_DAMPING = 1e-30, 1e10
 NOTHING = 1e-38  # a chi^2 that single precision, in which images are kept, cannot tell from 0
+RUNNING = -1
 SINGULAR = 1e-14  # smallest eigenvalue of a normal matrix scaled to unit diagonal
 
 
@@ -33,9 +34,16 @@ class Normal(NamedTuple):
     matrix: Tensor  # (b, P, P)  J^T W J
 
 
+Evaluate = Callable[[Tensor, Tensor, Tensor], Normal]
+"""(unknowns (b, P), rows (b,) of the batch, chi^2 (b,) to stay below) -> their normal equations.
+
+Where chi^2 is not below, gradient and matrix are not looked at and may be anything finite.
+"""
+
+
 @dataclass(frozen=True)
 class Limits:
-    """Bounds (B, P) of the unknowns, the largest change (P,) of each in one iteration, inequalities between them.
+    """Bounds (B, P) of the unknowns, the largest change (B, P) of each in one iteration, inequalities between them.
 
     The bounds of unknowns that are coupled must be among the inequalities too.
     """
@@ -47,7 +55,8 @@ class Limits:
 
     def take(self, rows: Tensor) -> Limits:
         """Of some rows of the batch."""
-        return Limits(self.lower[rows], self.upper[rows], self.step, self.couplings and self.couplings.take(rows))
+        couplings = self.couplings and self.couplings.take(rows)
+        return Limits(self.lower[rows], self.upper[rows], self.step[rows], couplings)
 
     def clamp(self, unknowns: Tensor) -> Tensor:
         """The nearest point (b, P) inside."""
@@ -63,6 +72,7 @@ class Solution:
         unknowns: (B, P).  chi2: (B,).  matrix: (B, P, P) J^T W J there.
         left: (B,) fall of chi^2 that the undamped step still promises, as a fraction of it.
         status, iterations: how each ended and after how many steps tried.
+        foreign: (B,) the matrix is not of these unknowns.
     """
 
     unknowns: Tensor
@@ -71,6 +81,7 @@ class Solution:
     left: Tensor
     status: list[Status]
     iterations: list[int]
+    foreign: Tensor
 
 
 class Step(NamedTuple):
@@ -144,83 +155,100 @@ class Gain:
 
 
 def minimise(
-    evaluate: Callable[[Tensor, Tensor], Normal],
+    evaluate: Evaluate,
     start: Tensor,
     limits: Limits,
     strategy: Strategy | None = None,
     *,
     tolerance: Tensor | float = 1e-9,
+    settled: Tensor | float = 0.0,
     stalled: Tensor | float = 1e-5,
     canonical: Callable[[Tensor], Tensor] | None = None,
     max_iterations: int = 100,
     report: Callable[[Step], None] | None = None,
+    stride: int = 1,
 ) -> Solution:
     """Minimise B sums of squares.
 
     Args:
-        evaluate: (unknowns (b, P), rows (b,)) -> normal equations of those rows of the batch.
+        evaluate: the normal equations.
         start: (B, P), inside the limits.
         limits: a problem whose solution lies outside ends at the limit.
         strategy: of damping and ending; :class:`Gain` by default.
         tolerance: (B,) or one number: converged when the undamped step promises to lower chi^2 by less than this
             fraction of it, or when nothing is left of chi^2.
+        settled: likewise, for a problem whose last step led nowhere.
         stalled: likewise; a problem that ends while more than this is promised has stalled.
         canonical: unknowns (b, P) -> the same point in other numbers, applied to every trial before the limits.
         max_iterations: steps tried, refused ones included.
         report: called after each iteration.
+        stride: problems that have ended are left out after every so many iterations; until then they stay as they are.
+            To find them, the host waits for the device.
     """
     batch, count = start.shape
     strategy = strategy or Gain()
     strategy.begin(batch, start)
     unknowns, everyone = start.clone(), torch.arange(batch, device=start.device)
-    chi2, gradient, matrix = (t.clone() for t in evaluate(unknowns, everyone))
+    chi2, gradient, matrix = (t.clone() for t in evaluate(unknowns, everyone, start.new_full((batch,), torch.inf)))
     damping = torch.full_like(chi2, strategy.first)
-    tolerance, stalled = (
-        torch.as_tensor(t, dtype=chi2.dtype, device=chi2.device).expand(batch) for t in (tolerance, stalled)
+    tolerance, settled, stalled = (
+        torch.as_tensor(t, dtype=chi2.dtype, device=chi2.device).expand(batch) for t in (tolerance, settled, stalled)
     )
-    status: list[Status | None] = [None] * batch
-    iterations = [0] * batch
-    for row in torch.nonzero(~_finite(Normal(chi2, gradient, matrix)))[:, 0].tolist():
-        status[row] = Status.NONFINITE
+    ends = torch.full((batch,), RUNNING, device=start.device)
+    iterations = torch.zeros_like(ends)
+    refused = torch.zeros_like(ends, dtype=torch.bool)
+    ends = torch.where(_finite(Normal(chi2, gradient, matrix)), ends, _code(Status.NONFINITE))
     if count == 0:
-        status = [s or Status.NOTHING_FREE for s in status]
+        ends = torch.where(ends == RUNNING, _code(Status.NOTHING_FREE), ends)
 
     def promised(rows: Tensor) -> Tensor:
         return _promise(unknowns[rows], gradient[rows], matrix[rows], limits.take(rows)) / chi2[rows]
 
+    rows = everyone
     for number in range(1, max_iterations + 1):
-        rows = everyone[torch.tensor([s is None for s in status], device=start.device)]
-        ready = ~(promised(rows) > tolerance[rows]) | (chi2[rows] < NOTHING)  # chi^2 of exactly 0 makes it nan
-        for row in rows[ready].tolist():
-            status[row] = Status.CONVERGED
-        rows = rows[~ready]
-        if len(rows) == 0:
-            break
-        here, own = unknowns[rows], limits.take(rows)
-        step = _step(here, gradient[rows], matrix[rows], damping[rows], own)
-        aim = here + step.clamp(-limits.step, limits.step)
+        left = promised(rows)
+        enough = torch.where(refused[rows], tolerance[rows].maximum(settled[rows]), tolerance[rows])
+        ready = ~(left > enough) | (chi2[rows] < NOTHING)  # chi^2 of exactly 0 makes it nan
+        ends[rows] = torch.where((ends[rows] == RUNNING) & ready, _code(Status.CONVERGED), ends[rows])
+        if (number - 1) % stride == 0:
+            rows = rows[ends[rows] == RUNNING]
+            if len(rows) == 0:
+                break
+        running = ends[rows] == RUNNING
+        here, before, own = unknowns[rows], chi2[rows], limits.take(rows)
+        old = Normal(before, gradient[rows], matrix[rows])
+        step = _step(here, old.gradient, old.matrix, damping[rows], own)
+        aim = here + step.clamp(-own.step, own.step)
         step = own.clamp(aim) - here
-        predicted = (step * (2 * gradient[rows] - (matrix[rows] @ step[:, :, None])[:, :, 0])).sum(1)
+        predicted = (step * (2 * old.gradient - (old.matrix * step[:, None]).sum(2))).sum(1)
         trial = own.clamp(canonical(aim) if canonical else aim)
-        tried = evaluate(trial, rows)
-        fall = chi2[rows] - tried.chi2
-        good = _finite(tried) & (fall > 0)
-        moved = rows[good]
-        unknowns[moved], chi2[moved] = trial[good], tried.chi2[good]
-        gradient[moved], matrix[moved] = tried.gradient[good], tried.matrix[good]
-        fall = torch.where(good, fall / tried.chi2, 0.0)
-        judged = Judged(good, fall * chi2[rows] / predicted.clamp(min=1e-300), fall)
+        tried = evaluate(trial, rows, before)
+        good = running & (before - tried.chi2 > 0) & _finite(tried)
+        unknowns[rows] = torch.where(good[:, None], trial, here)
+        chi2[rows] = torch.where(good, tried.chi2, before)
+        gradient[rows] = torch.where(good[:, None], tried.gradient, old.gradient)
+        matrix[rows] = torch.where(good[:, None, None], tried.matrix, old.matrix)
+        fall = torch.where(good, (before - tried.chi2) / tried.chi2, 0.0)
+        judged = Judged(good, fall * before / predicted.clamp(min=1e-300), fall)
         next_damping, ended = strategy.next(rows, damping[rows], judged)
         damping[rows] = next_damping.clamp(LEAST_DAMPING, MOST_DAMPING)
-        for row in rows.tolist():
-            iterations[row] = number
-        over = rows[ended]
-        for row, far in zip(over.tolist(), promised(over) > stalled[over], strict=True):
-            status[row] = Status.STALLED if far else Status.CONVERGED
+        iterations[rows] = torch.where(running, number, iterations[rows])
+        refused[rows] = ~good
+        ending = torch.where(promised(rows) > stalled[rows], _code(Status.STALLED), _code(Status.CONVERGED))
+        ends[rows] = torch.where(running & ended, ending, ends[rows])
         if report:
-            report(Step(number, rows, unknowns[rows], chi2[rows], 0 - fall, damping[rows]))
-    left = promised(everyone)
-    return Solution(unknowns, chi2, matrix, left, [s or Status.MAX_ITERATIONS for s in status], iterations)
+            told = rows[running]
+            report(Step(number, told, unknowns[told], chi2[told], 0 - fall[running], damping[told]))
+    codes = torch.where(ends == RUNNING, _code(Status.MAX_ITERATIONS), ends).tolist()
+    status = [tuple(Status)[code] for code in codes]
+    return Solution(
+        unknowns, chi2, matrix, promised(everyone), status, iterations.tolist(), foreign=torch.zeros_like(refused)
+    )
+
+
+def _code(status: Status) -> int:
+    """A number for a status, other than ``RUNNING``."""
+    return tuple(Status).index(status)
 
 
 def singular(matrix: Tensor) -> Tensor:
@@ -261,9 +289,22 @@ def _solve(right: Tensor, matrix: Tensor, damping: Tensor, free: Tensor) -> Tens
     scaled.diagonal(dim1=1, dim2=2).copy_(torch.where(moving, 1 + damping[:, None], 1.0))
     right = right * scale[:, :, None]
     factor, info = torch.linalg.cholesky_ex(scaled)
+    solved = torch.cholesky_solve(_aligned(right), _aligned(factor))[:, : right.shape[1], : right.shape[2]]
     # not positive definite to working precision: go downhill
-    solved = torch.where((info == 0)[:, None, None], torch.cholesky_solve(right, factor), right)
+    solved = torch.where((info == 0)[:, None, None], solved, right)
     return solved * scale[:, :, None]
+
+
+def _aligned(matrices: Tensor) -> Tensor:
+    """Matrices (b, M, K) with rows and columns of the unit matrix to whole cache lines.
+
+    A BLAS rounds otherwise where they begin at odd places, and so would depend on what else is in the batch.
+    """
+    _, rows, columns = matrices.shape
+    padded = matrices.new_zeros(len(matrices), -(-rows // 8) * 8, -(-columns // 8) * 8)
+    padded[:, :rows, :columns] = matrices
+    padded.diagonal(dim1=1, dim2=2)[:, max(rows, columns) :] = 1.0
+    return padded
 
 
 def _promise(here: Tensor, gradient: Tensor, matrix: Tensor, limits: Limits) -> Tensor:

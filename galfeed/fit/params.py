@@ -18,7 +18,7 @@ from galfeed.fit.couplings import Couplings
 from galfeed.fit.lm import Limits
 from galfeed.job import Constraint, Job, PairRange, ParamRef, Range, Tie
 from galfeed.model.hygiene import period, whole_turns
-from galfeed.model.scene import Scene
+from galfeed.model.scene import Scene, specs_of
 
 ELLIPSE = ("4", "9", "10")  # size, axis ratio, angle
 UNLIMITED = (-math.inf, math.inf)
@@ -157,6 +157,22 @@ def form(constraint: Constraint) -> Constraint:
     return constraint if isinstance(constraint, Tie) else replace(constraint, low=0.0, high=0.0)
 
 
+def family(job: Job, constraints: Sequence[Constraint]) -> tuple[object, ...]:
+    """What else of the numbers of a job decides how all jobs of its batch are fitted."""
+    negative = tuple(
+        ParamRef(c.number, spec.key)
+        for c in job.components
+        for spec in specs_of(c)
+        if spec.positive and c.parameter(spec.key).value <= 0
+    )
+    ratios = tuple(
+        (c.low, c.high, job.parameter(ParamRef(c.component, c.key)).value if c.relative else None)
+        for c in constraints
+        if isinstance(c, Range) and c.key == "9"
+    )
+    return (negative, ratios)
+
+
 def members(constraint: Constraint) -> tuple[int, ...]:
     """Numbers of the components that a constraint names."""
     if isinstance(constraint, Tie):
@@ -194,13 +210,13 @@ def build(
         rules[at] = Rule(unknown, logarithmic)
         lower.append(low[:, at].log() if logarithmic else low[:, at])
         upper.append(high[:, at].log() if logarithmic else high[:, at])
-        size = 1.0 if logarithmic or not spec.positive else float(start[:, at].abs().max())
-        step.append(spec.step * size if logarithms or spec.name in ("xc", "yc") else torch.inf)
+        size = torch.ones_like(start[:, at]) if logarithmic or not spec.positive else start[:, at].abs()
+        step.append(spec.step * size if logarithms or spec.name in ("xc", "yc") else torch.full_like(size, torch.inf))
     none = start.new_zeros(len(jobs), 0)
     limits = Limits(
         torch.stack(lower, 1) if lower else none,
         torch.stack(upper, 1) if upper else none,
-        start.new_tensor(step),
+        torch.stack(step, 1) if step else none,
     )
     rules = _ordered(rules | ties)
     if whole:
@@ -208,7 +224,7 @@ def build(
         limits = replace(limits, couplings=_couplings(limits, inequalities, sorted(free.index(at) for at in whole)))
     indices = tuple(at for at in free if scene.specs[at].header == "N")
     built = Parameters(start, rules, tuple(free), tuple(ties), limits, turning, indices)
-    values, _ = built.values(built.unknowns(start), torch.arange(len(jobs)))
+    values, _ = built.values(built.unknowns(start), torch.arange(len(jobs), device=start.device))
     return built.restarted(values)
 
 
@@ -253,7 +269,7 @@ def _bounds(
             turning.append(at)
             asked_high[:, at] = torch.inf
     if logarithms:
-        positive = torch.tensor([s.positive for s in scene.specs])
+        positive = torch.tensor([s.positive for s in scene.specs], device=start.device)
         asked_low = torch.where(positive & (asked_low > -torch.inf), asked_low.clamp(min=LEAST), asked_low)
         asked_high = torch.where(positive, asked_high.clamp(min=LEAST), asked_high)
     # a start beyond what a number may be by itself stays allowed, and so does a range there

@@ -129,7 +129,8 @@ def _load(inputs: Inputs, noskyest: bool, skyped: float | None, skyrms: float | 
 
     data = np.zeros(field.region.shape) if image is None else image.plane(*field.region.window)
     finite = np.isfinite(data)
-    data[~finite] = 0.0
+    if not finite.all():
+        data[~finite] = 0.0
     good = finite & ~mask.bad
     if image is not None and not good.any():
         raise ImageError(
@@ -328,6 +329,6 @@ def _say_not_finite(inputs: Inputs, unmasked: int, printed: bool) -> None:
 
 def _source(image: FitsImage, region: Region) -> Source:
     pixels = image.stored(*region.window)
-    if image.bitpix < 0:
-        pixels[~np.isfinite(pixels)] = 0
+    if image.bitpix < 0 and not (finite := np.isfinite(pixels)).all():
+        pixels[~finite] = 0
     return Source(image.cards, image.bitpix, pixels)

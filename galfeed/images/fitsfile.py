@@ -22,6 +22,7 @@ import warnings
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,8 @@ class FitsImage:
 
     def stored(self, rows: slice, columns: slice) -> np.ndarray:
         """The first plane's stored numbers, cut out; the planes behind it are zero.  (..., h, w)"""
+        if self.raw.ndim == 2:
+            return self.raw[rows, columns].copy()
         cut = np.zeros_like(self.raw[..., rows, columns])
         cut.reshape(-1, *cut.shape[-2:])[0] = self._first()[rows, columns]
         return cut
@@ -107,6 +110,7 @@ class FitsImage:
         return first
 
 
+@lru_cache(maxsize=4096)
 def number(text: str) -> float | None:
     """A header value as CFITSIO reads a floating-point keyword; None where it finds no number.
 
@@ -191,11 +195,11 @@ def _locate(name: str, folder: Path) -> tuple[FitsName, Path]:
 
 def _contents(path: Path) -> _Buffer:
     """The file's bytes, unpacked; the first few only when it cannot be FITS."""
-    with open(path, "rb") as file:
+    with open(path, "rb", buffering=0) as file:
         start = file.read(6)
         file.seek(0)
         if start.startswith(GZIP):
-            with gzip.open(file) as unpacked:
+            with gzip.open(path) as unpacked:
                 return unpacked.read()
         if start != FITS:
             return start
@@ -221,26 +225,26 @@ class _Hdu:
             raise ValueError(f"{keyword} is missing or not an integer")
         return default
 
-    @property
+    @cached_property
     def compressed(self) -> bool:
         return number(self.values.get("ZIMAGE", "")) == 1.0
 
-    @property
+    @cached_property
     def bitpix(self) -> int:
         return self.integer("ZBITPIX" if self.compressed else "BITPIX")
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """Lengths of the image's axes, the fastest one last."""
         key = "ZNAXIS" if self.compressed else "NAXIS"
         return tuple(self.integer(f"{key}{i}") for i in range(self.integer(key), 0, -1))
 
-    @property
+    @cached_property
     def is_image(self) -> bool:
         kind = "IMAGE" if self.index == 0 else self.text("XTENSION")
         return (kind == "IMAGE" or self.compressed) and math.prod(self.shape or (0,)) > 0
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Bytes of data, without padding."""
         axes = [self.integer(f"NAXIS{i}") for i in range(1, self.integer("NAXIS") + 1)]

@@ -141,6 +141,8 @@ def beside(
         beyond = "" if region.within(image.shape) else f": pixels beyond it {otherwise}"
         sizes = f"is {size(image.shape)} pixels, the data image {size(field.shape)}"
         inputs.warn(key, f"{what} '{image.name}' {sizes}{beyond}")
+    if region.within(image.shape):
+        return image.plane(*region.window, undefined)
     inside = Region(region.x1, min(region.x2, nx), region.y1, min(region.y2, ny))
     found = np.zeros(region.shape)
     height, width = inside.shape

@@ -126,8 +126,8 @@ def usable(inputs: Inputs, field: Field, sigma: np.ndarray, good: np.ndarray) ->
     Raises:
         ImageError: NaN in a good pixel.
     """
-    bad = np.argwhere(np.isnan(sigma) & good)
-    if bad.size:
+    finite = np.isfinite(sigma)
+    if not finite.all() and len(bad := np.argwhere(np.isnan(sigma) & good)):
         y, x = (int(i) for i in bad[0])
         raise ImageError(
             inputs.job.control.sigma,
@@ -136,4 +136,5 @@ def usable(inputs: Inputs, field: Field, sigma: np.ndarray, good: np.ndarray) ->
     low = sigma <= 0
     if low.any():
         inputs.say("I-4", "-- WARNING: Sigma image has zero or negative pixels; set to 1e10. ")
-    return np.where(low | ~np.isfinite(sigma), NO_WEIGHT, sigma)
+    weighted: np.ndarray = np.where(low | ~finite, NO_WEIGHT, sigma)
+    return weighted

@@ -5,20 +5,23 @@ parameters; the others are geometry.  Under a convolution it is drawn on the cen
 sub-samples lie at the same places for all galaxies and iterations, and opposite samples have the same light.
 
 Near the centre, within the radius beyond which GALFIT takes one sample a pixel, half of the pixels are evaluated: each
-on the largest grid that its distance allows, and those within ``Sampling.inner_radius`` on the inner grid as well.
+on the largest grid that its distance allows, and those within ``Sampling.inner_radius`` on the inner grid as well.  The
+central pixel of a small galaxy has a grid of its own.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from galfeed.model.light import BRIGHTNESS, Light
+from galfeed.model import romberg
+from galfeed.model.light import BRIGHTNESS, Light, taken
 from galfeed.model.pixels import Source, core_size, grid_size
 from galfeed.model.shape import DEGREE, FLOOR
 from galfeed.profiles import Sampling
@@ -26,6 +29,21 @@ from galfeed.profiles import Sampling
 GEOMETRY = ("xc", "yc", "q", "pa")
 ODD = ("xc", "yc")
 """Partial derivatives that change their sign on the opposite side."""
+
+IMAGE = ""
+"""Name of the light itself among those of its partial derivatives."""
+
+NODES = 20
+"""Gauss-Legendre nodes an axis of a pixel where GALFIT's grid is as good as the integral."""
+
+CENTRAL_NODES = (8, 25)
+"""Nodes along and across each of two triangles from the centre to a border of the central pixel; as many points."""
+
+FLATTEST, SMALLEST = 0.15, 0.05
+"""Axis ratio and pixels along the minor axis for which these nodes give the integral."""
+
+GRIDDED = 1.0
+"""Pixels along the minor axis below which GALFIT's grid in the central pixel is not as good as the integral."""
 
 Spread = Callable[[Tensor], Tensor]
 """From numbers (B,), one an image, to one a point."""
@@ -35,20 +53,26 @@ def applies(light: Light, fine: int) -> bool:
     """Whether a component is a plain ellipse with sub-samples as GALFIT's most common ones."""
     profile, shape = light.profile, light.shape
     hidden = shape.rotation or shape.bending or shape.c0 or shape.fourier or light.truncations
-    special = profile.edge or profile.lag or profile.sampling.accurate
+    special = profile.by_square is None or profile.lag
     return profile.kind == "radial" and light.accuracy == "galfit" and fine == 1 and not hidden and not special
 
 
 def covers(light: Light, values: Mapping[str, Tensor]) -> Tensor:
-    """Which (B,) images :func:`integrate` can draw: those on a pixel's centre, with no finer grid in the core.
+    """Which (B,) images :func:`integrate` can draw: those that are not too small or flat.
 
     Args:
-        values: (B,) parameters.
+        values: (B,) parameters; the centre is taken to be that of a pixel.
     """
-    scaled = light.scaled(values, 1)
-    sampling = light.profile.sampling
-    core = core_size(light.profile, scaled | light.derived(scaled), 1)
-    return (values["xc"] == 0) & (values["yc"] == 0) & (core <= sampling.inner)
+    nowhere = torch.zeros_like(values["xc"])
+    scaled = light.scaled({**values, "xc": nowhere, "yc": nowhere}, 1)
+    numbers = scaled | light.derived(scaled)
+    sampling, q = light.profile.sampling, scaled["q"]
+    if sampling.accurate:
+        return (numbers[sampling.core_size] * q >= SMALLEST) & (q >= FLATTEST) & (q <= 1)
+    fine_core = core_size(light.profile, numbers, 1) > sampling.inner
+    line = q.new_tensor([-1.0, 0.0, 1.0]).expand(len(q), 3)
+    beside = Source(light, numbers, ()).single(line, line)[0].flatten(1)[:, 5:]  # the others are opposite
+    return ~fine_core | (beside > 1).all(1)
 
 
 @dataclass(frozen=True)
@@ -60,7 +84,7 @@ class Ellipse:
         values, derived: (B,) its parameters, and numbers made of them, in pixels.
         slopes: (B,) of the derived numbers and of the amplitude by parameters: {(number, parameter): slope}.
         amplitude: (B,) factor of the intensity.
-        wanted: parameters to differentiate with respect to.
+        names: of the planes to draw, the image or the parameter to differentiate with respect to.
     """
 
     light: Light
@@ -68,131 +92,280 @@ class Ellipse:
     derived: dict[str, Tensor]
     slopes: dict[tuple[str, str], Tensor]
     amplitude: Tensor
-    wanted: tuple[str, ...]
+    names: tuple[str, ...]
 
     @classmethod
     def of(
-        cls, light: Light, values: Mapping[str, Tensor], wanted: tuple[str, ...], scale: Mapping[str, Tensor]
+        cls, light: Light, values: Mapping[str, Tensor], names: tuple[str, ...], scale: Mapping[str, Tensor]
     ) -> Ellipse:
-        """From parameters in the units of the menu; ``scale`` as for ``Light.amplitude``."""
+        """From parameters in the units of the menu, on the centre of a pixel; ``scale`` as for ``Light.amplitude``."""
         own = {name: value.detach().clone() for name, value in values.items()}
+        own |= {name: torch.zeros_like(own[name]) for name in ("xc", "yc")}
+        wanted = [name for name in names if name != IMAGE]
         parameters = [own[name].requires_grad_() for name in wanted]
         with torch.enable_grad():
             scaled = light.scaled(own, 1)
             derived = light.derived(scaled)
             amplitude = light.amplitude(own, scaled | derived, scale)
         slopes: dict[tuple[str, str], Tensor] = {}
-        for number, value in (("", amplitude), *derived.items()):
+        for number, value in ((IMAGE, amplitude), *derived.items()):
             if parameters and value.requires_grad:
                 found = torch.autograd.grad(value.sum(), parameters, allow_unused=True, retain_graph=True)
                 slopes |= {(number, w): s for w, s in zip(wanted, found, strict=True) if s is not None}
         plain, made = ({n: v.detach() for n, v in numbers.items()} for numbers in (scaled, derived))
-        return cls(light, plain, made, slopes, amplitude.detach(), wanted)
+        return cls(light, plain, made, slopes, amplitude.detach(), names)
 
-    def evaluate(self, dx: Tensor, dy: Tensor, spread: Spread, like: tuple[int, ...]) -> dict[str, Tensor]:
-        """Intensity ("") and its partials by name at points of shape ``like``, by which dx, dy are off the centre."""
-        values, derived = ({n: spread(v) for n, v in numbers.items()} for numbers in (self.values, self.derived))
-        sin, cos, q = derived["sin_pa"], derived["cos_pa"], values["q"]
-        major, across = dx * sin - dy * cos, (dx * cos + dy * sin) / q
-        squares = [(part * part).clamp_(min=FLOOR) for part in (major, across)]
-        radius = (squares[0] + squares[1]).sqrt_()
-        bent = [name for name in self.wanted if name not in GEOMETRY + BRIGHTNESS]
-        turned = [name for name in self.wanted if name in GEOMETRY]
-        with torch.enable_grad():
-            radius.requires_grad_(bool(turned))
-            leaves = {name: values[name].expand(like).detach().requires_grad_() for name in bent}
-            p = values | derived | leaves
-            for number, name in self.slopes.keys():
-                if number and name in leaves:  # to first order
-                    p[number] = p[number] + spread(self.slopes[number, name]) * (leaves[name] - values[name])
-            light = self.light.intensity((radius,), p)
-        by = [*((radius,) if turned else ()), *leaves.values()]
-        slopes = torch.autograd.grad(light.sum(), by) if by else ()
-        found = {"": light.detach(), **dict(zip(reversed(bent), reversed(slopes), strict=False))}
-        if turned:
-            slope = slopes[0] / radius.detach()
-            by_major, by_across = slope * major, slope * across
-            if self.light.derivatives == "true":  # nothing changes on the floor
-                by_major, by_across = by_major * (squares[0] > FLOOR), by_across * (squares[1] > FLOOR)
-                squares[1] = squares[1] * (squares[1] > FLOOR)
-            geometry = {
-                "xc": lambda: -(by_major * sin + by_across * (cos / q)),
-                "yc": lambda: by_major * cos - by_across * (sin / q),
-                "q": lambda: slope * squares[1] / -q,
-                "pa": lambda: by_major * across * (q * DEGREE) - by_across * major * (DEGREE / q),
-            }
-            found |= {name: geometry[name]() for name in turned}
+    def drawing(self, names: tuple[str, ...], dtype: torch.dtype) -> Ellipse:
+        """The same for other planes, in another precision."""
+
+        def cast(numbers: dict[str, Tensor]) -> dict[str, Tensor]:
+            return {name: number.to(dtype) for name, number in numbers.items()}
+
+        slopes = {both: slope.to(dtype) for both, slope in self.slopes.items()}
+        return replace(
+            self,
+            values=cast(self.values),
+            derived=cast(self.derived),
+            slopes=slopes,
+            amplitude=self.amplitude.to(dtype),
+            names=names,
+        )
+
+    def take(self, some: slice) -> Ellipse:
+        """Some of the images."""
+
+        def cut(numbers: dict[str, Tensor]) -> dict[str, Tensor]:
+            return {name: number[some] for name, number in numbers.items()}
+
+        slopes = {both: slope[some] for both, slope in self.slopes.items()}
+        return replace(
+            self, values=cut(self.values), derived=cut(self.derived), slopes=slopes, amplitude=self.amplitude[some]
+        )
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.amplitude.dtype
+
+    @property
+    def differentiated(self) -> bool:
+        """Whether slopes of the intensity are needed."""
+        return any(name not in (IMAGE, *BRIGHTNESS) for name in self.names)
+
+    def by_shape(self, square: Tensor, spread: Spread) -> dict[str, Tensor]:
+        """Intensity, its slopes by the squared radius ("square") and the shape parameters, as far as wanted."""
+        function, partials = self.light.profile.by_square, self.differentiated
+        p = {name: spread(value) for name, value in (self.values | self.derived).items()}
+        assert function is not None
+        own = function(square, **taken(function, p), partials=partials)
+        if not partials:
+            return own
+        found = {IMAGE: own[IMAGE], "square": own["square"]}
+        for name in (n for n in self.names if n not in (IMAGE, *GEOMETRY, *BRIGHTNESS)):
+            total = own.get(name)
+            for (number, parameter), slope in self.slopes.items():
+                if number and parameter == name and number in own:
+                    part = own[number] * spread(slope)
+                    total = part if total is None else total + part
+            if total is not None:
+                found[name] = total
         return found
 
-    def images(self, found: Mapping[str, Tensor], spread: Spread) -> Tensor:
-        """Light and its partials in ADU by the parameters wanted, (1 + wanted, ...), of what was found at points."""
-        intensity, factor = found[""], spread(self.amplitude)
-        out = intensity.new_empty(1 + len(self.wanted), *intensity.shape)
-        torch.mul(intensity, factor, out=out[0])
-        for row, name in enumerate(self.wanted, start=1):
-            change = self.slopes.get(("", name))
+    def evaluate(self, dx: Tensor, dy: Tensor, spread: Spread) -> dict[str, Tensor]:
+        """Intensity (IMAGE) and partials by name at points by which dx, dy are off the centre."""
+        sin, cos = spread(self.derived["sin_pa"]), spread(self.derived["cos_pa"])
+        q = spread(self.values["q"])
+        major, across = dx * sin - dy * cos, dx * (cos / q) + dy * (sin / q)
+        squares = [(part * part).clamp_(min=FLOOR) for part in (major, across)]
+        found = self.by_shape(squares[0] + squares[1], spread)
+        if "square" not in found:
+            return found
+        slope = found.pop("square").mul_(2)  # by half of the square
+        turned = [name for name in self.names if name in GEOMETRY]
+        by_major, by_across = slope * major, slope * across
+        if self.light.derivatives == "true":  # nothing changes on the floor
+            by_major, by_across = by_major * (squares[0] > FLOOR), by_across * (squares[1] > FLOOR)
+            squares[1] = squares[1] * (squares[1] > FLOOR)
+        geometry = {
+            "xc": lambda: by_major * -sin - by_across * (cos / q),
+            "yc": lambda: by_major * cos - by_across * (sin / q),
+            "q": lambda: slope * squares[1] * (-1 / q),
+            "pa": lambda: (by_major * across) * (q * DEGREE) - (by_across * major) * (DEGREE / q),
+        }
+        return found | {name: geometry[name]() for name in turned}
+
+    def draw(self, found: Mapping[str, Tensor], spread: Spread, out: Tensor) -> Tensor:
+        """Planes (names, ...) in ADU of what was found at points, into ``out``."""
+        intensity, factor = found[IMAGE], spread(self.amplitude)
+        for plane, name in zip(out, self.names, strict=True):
+            change = self.slopes.get((IMAGE, name))
             if name in found:
-                torch.mul(found[name], factor, out=out[row])
+                torch.mul(found[name], factor, out=plane)
                 if change is not None:
-                    out[row].addcmul_(intensity, spread(change))
+                    plane.addcmul_(intensity, spread(change))
             elif change is not None:
-                torch.mul(intensity, spread(change), out=out[row])
+                torch.mul(intensity, spread(change), out=plane)
             else:
-                out[row].zero_()
+                plane.zero_()
         return out
 
 
 def points(ellipse: Ellipse, image: Tensor, dx: Tensor, dy: Tensor) -> Tensor:
-    """Light and partials (1 + wanted, S) at points of some images, one sample each."""
+    """Light and partials (names, S) at points of some images, one sample each."""
 
     def spread(number: Tensor) -> Tensor:
         return number[image]
 
-    return ellipse.images(ellipse.evaluate(dx, dy, spread, tuple(image.shape)), spread)
-
-
-def integrate(ellipse: Ellipse, x: Tensor, y: Tensor) -> Tensor:
-    """Mean light of pixels and partials (1 + wanted, B, H, W).
-
-    Args:
-        ellipse: on the centre of a pixel.
-        x: (B, W), y: (B, H) pixel centres, whole numbers of pixels from that centre.
-    """
-    (batch, width), height = x.shape, y.shape[1]
-
-    def spread(number: Tensor) -> Tensor:
-        return number[:, None, None]
-
-    def listed(number: Tensor) -> Tensor:
-        return number[:, None]
-
-    found = ellipse.evaluate(x[:, None, :], y[:, :, None], spread, (batch, height, width))
-    near = _near(ellipse.light.profile.sampling, x.dtype, x.device)
-    counts = near.counts(ellipse, batch)
-    n, pixel = near.used(counts)
-    inner = ellipse.evaluate(near.inner_x, near.inner_y, listed, (batch, near.inner_x.shape[1]))
-    outer = ellipse.evaluate(
-        near.x[near.owner] + near.across[n, pixel], near.y[near.owner] + near.along[n, pixel], listed, tuple(n.shape)
-    )
-    share = near.share[n, pixel]
-    among = near.places(x, y)
-    change = (counts > 1).repeat(1, 2) & among.inside
-    for name, plane in found.items():
-        mean = plane.new_zeros(batch, len(near.x)).index_add_(1, near.owner, outer[name] * share)
-        core = inner[name].view(batch, near.inner, -1).mean(2)
-        mean[:, : near.inner] = torch.where(counts[:, : near.inner] > near.largest, core, mean[:, : near.inner])
-        both = torch.cat([mean, -mean if name in ODD else mean], dim=1)
-        flat = plane.view(batch, -1)
-        flat.scatter_add_(1, among.index, torch.where(change, both - flat.gather(1, among.index), 0.0))
-    return ellipse.images(found, spread)
+    return ellipse.draw(ellipse.evaluate(dx, dy, spread), spread, dx.new_empty(len(ellipse.names), len(image)))
 
 
 @dataclass(frozen=True)
-class _Places:
-    """Where near pixels (B, 2 P) are on the images: which are there at all, and their flat index."""
+class Samples:
+    """How finely the pixels near the centre of each image are sampled.
 
-    inside: Tensor
-    index: Tensor
+    Args:
+        counts: N (B, P) of the near pixels; above 7 or negative: the inner grid.
+        core: N (B,) of the central pixel where that is finer than the inner grid, else 0.
+    """
+
+    counts: Tensor
+    core: Tensor
+
+
+def samples(ellipse: Ellipse) -> Samples:
+    """By GALFIT's rule."""
+    profile = ellipse.light.profile
+    near, numbers = _near(profile.sampling, ellipse.dtype, ellipse.amplitude.device), ellipse.values | ellipse.derived
+    line = torch.arange(-near.reach, near.reach + 1, dtype=ellipse.dtype, device=near.x.device)
+    source = Source(ellipse.light, numbers, ())
+    place = source.single(
+        line.expand(len(ellipse.amplitude), -1), line[near.reach :].expand(len(ellipse.amplitude), -1)
+    )
+    counts = grid_size(source, (), place)[:, near.row, near.column]
+    finer = counts[:, 0] > profile.sampling.inner
+    if profile.sampling.accurate:
+        finer = numbers[profile.sampling.core_size] * numbers["q"] < GRIDDED
+    return Samples(counts, torch.where(finer, counts[:, 0], 0))
+
+
+def patch(ellipse: Ellipse, sampled: Samples) -> Tensor:
+    """Light and partials (names, B, S) in ADU of the pixels near the centre, in the order of :func:`integrate`.
+
+    Args:
+        ellipse: on the centre of a pixel.
+        sampled: of this ellipse.
+    """
+    near = _near(ellipse.light.profile.sampling, ellipse.dtype, ellipse.amplitude.device)
+    means = _means(ellipse, near, sampled)
+    half = ellipse.draw(means, _listed, ellipse.amplitude.new_empty(len(ellipse.names), *sampled.counts.shape))
+    opposite = half[:, :, near.mirrored]
+    sign = half.new_tensor([-1.0 if name in ODD else 1.0 for name in ellipse.names])
+    return torch.cat([half, opposite * sign[:, None, None]], dim=2)
+
+
+def integrate(ellipse: Ellipse, near: Tensor, size: tuple[int, int]) -> Tensor:
+    """Mean light of pixels and partials (names, B, H / 2 + 1, W) in ADU.
+
+    What is below the centre is opposite to what is above it and is left out.  The first column is that of the centre;
+    behind half of the columns follow those to its left.
+
+    Args:
+        ellipse: on the centre of a pixel.
+        near: :func:`patch` of it.
+        size: (H, W) even.
+    """
+    x, y = _grid(size, ellipse.dtype, near.device)
+    canvases = ellipse.amplitude.new_empty(len(ellipse.names), near.shape[1], y.shape[1], x.shape[2])
+    ellipse.draw(ellipse.evaluate(x, y, _planes), _planes, canvases)
+    place = _near(ellipse.light.profile.sampling, ellipse.dtype, near.device).places(size[1])
+    canvases.flatten(2)[:, :, place] = near
+    return canvases
+
+
+@cache
+def _grid(size: tuple[int, int], dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """x (1, 1, W) and y (1, H / 2 + 1, 1) of the pixels of :func:`integrate`."""
+    column, half = torch.arange(size[1], device=device), size[1] // 2
+    x = torch.where(column < half, column, column - size[1])
+    return x.to(dtype)[None, None, :], torch.arange(size[0] // 2 + 1, dtype=dtype, device=device)[None, :, None]
+
+
+def _planes(number: Tensor) -> Tensor:
+    return number[:, None, None]
+
+
+def _listed(number: Tensor) -> Tensor:
+    return number[:, None]
+
+
+def _means(ellipse: Ellipse, near: _Near, sampled: Samples) -> dict[str, Tensor]:
+    """Means (B, P) over the near pixels of what :meth:`Ellipse.evaluate` finds."""
+    batch = len(ellipse.amplitude)
+
+    def chosen(number: Tensor) -> Tensor:
+        return number[image, None]
+
+    first = sampled.counts[:, : near.inner]
+    image, pixel = torch.nonzero((first > near.largest) | (first < 0), as_tuple=True)
+    inner = ellipse.evaluate(near.inner_x[pixel], near.inner_y[pixel], chosen)
+    n, sample = near.used(sampled.counts)
+    x, y = near.x[near.owner] + near.across[n, sample], near.y[near.owner] + near.along[n, sample]
+    outer, share = ellipse.evaluate(x, y, _listed), near.share[n, sample]
+    means = {}
+    for name, values in outer.items():
+        mean = values.new_zeros(batch, len(near.x)).index_add_(1, near.owner, values * share)
+        mean[image, pixel] = (inner[name] * near.inner_share[pixel]).sum(1)
+        if name in ODD:
+            mean[:, 0] = 0.0
+        means[name] = mean
+    small = torch.nonzero(sampled.core)[:, 0]
+    if len(small):
+        for name, mean in _central(ellipse, small, sampled.core[small]).items():
+            means[name][small, 0] = mean
+    return means
+
+
+def _central(ellipse: Ellipse, rows: Tensor, counts: Tensor) -> dict[str, Tensor]:
+    """Means (rows,) over the central pixel on grids of N x N; of opposite samples one is taken."""
+    half = counts**2 // 2
+    image = rows.repeat_interleave(half)
+    n = counts.repeat_interleave(half)
+    number = torch.arange(len(n), device=n.device) - (half.cumsum(0) - half).repeat_interleave(half)
+    step = 1 / n.to(ellipse.dtype)
+    dx, dy = ((k + 0.5) * step - 0.5 for k in (number // n, number % n))
+    found = ellipse.evaluate(dx, dy, lambda value: value[image])
+    owner = torch.arange(len(rows), device=n.device).repeat_interleave(half)
+    share = 2 / (counts**2).to(ellipse.dtype)
+    means = {
+        name: torch.zeros_like(share)
+        if name in ODD
+        else share * share.new_zeros(len(rows)).index_add_(0, owner, values)
+        for name, values in found.items()
+    }
+    odd = counts % 2 == 1
+    for name, middle in _middle(ellipse, rows, counts).items():
+        if name not in ODD:
+            means[name] += torch.where(odd, middle * share / 2, 0.0)
+    return means
+
+
+def _middle(ellipse: Ellipse, rows: Tensor, counts: Tensor) -> dict[str, Tensor]:
+    """What the sample in the centre of odd grids counts for, see ``pixels._replace_cusp``."""
+    profile = ellipse.light.profile
+    zero = ellipse.amplitude.new_zeros(len(rows))
+    found = ellipse.evaluate(zero, zero, lambda value: value[rows])
+    if not profile.cusp:
+        return found
+    nodes, weights = (zero.new_tensor(numbers) for numbers in romberg.nodes())
+    q = ellipse.values["q"][rows, None]
+    square = (nodes / counts[:, None]).square() / (torch.pi * q)
+    weights = 2 * weights * nodes
+    mean = {n: (weights * v).sum(1) for n, v in ellipse.by_shape(square, lambda value: value[rows, None]).items()}
+    if ellipse.light.derivatives == "galfit":
+        return {name: values * mean[IMAGE] / found[IMAGE] for name, values in found.items()}
+    if "q" in found:
+        slope = ellipse.by_shape(square, lambda value: value[rows, None])["square"]
+        mean["q"] = (weights * slope * square / -q).sum(1)
+    return {name: mean.get(name, torch.zeros_like(zero)) for name in found}
 
 
 @dataclass(frozen=True)
@@ -202,8 +375,11 @@ class _Near:
     Args:
         reach: of the window around the centre, pixels.
         x, y: (P,) pixels, the nearest first.
+        row, column: (P,) their places in the upper half of that window.
+        mirrored: (M,) those in the line of the centre that have an opposite there.
         inner: how many of them can need the inner grid.
-        inner_x, inner_y: (1, inner n n) its samples.
+        inner_x, inner_y: (inner, S) its samples.
+        inner_share: (inner, S) their shares of a pixel.
         largest: N of the largest of the other grids.
         owner: (S,) pixel of each sample of these.
         across, along, share: (largest + 1, S) the place of a sample in its pixel, and its share of it, for each N.
@@ -212,35 +388,28 @@ class _Near:
     reach: int
     x: Tensor
     y: Tensor
+    row: Tensor
+    column: Tensor
+    mirrored: Tensor
     inner: int
     inner_x: Tensor
     inner_y: Tensor
+    inner_share: Tensor
     largest: int
     owner: Tensor
     across: Tensor
     along: Tensor
     share: Tensor
 
-    def counts(self, ellipse: Ellipse, batch: int) -> Tensor:
-        """N (B, P) of each pixel."""
-        line = torch.arange(-self.reach, self.reach + 1, dtype=self.x.dtype, device=self.x.device)
-        source = Source(ellipse.light, ellipse.values | ellipse.derived, ())
-        sizes = grid_size(source, (), source.single(line.expand(batch, -1), line[self.reach :].expand(batch, -1)))
-        return sizes[:, self.y.long(), self.x.long() + self.reach]
-
     def used(self, counts: Tensor) -> tuple[Tensor, Tensor]:
         """Index of the tables for counts (B, P): N (B, S) and sample (S,)."""
-        n = counts.clamp(max=self.largest)[:, self.owner]
+        n = counts.clamp(0, self.largest)[:, self.owner]
         return n, torch.arange(len(self.owner), device=n.device)
 
-    def places(self, x: Tensor, y: Tensor) -> _Places:
-        """On images whose pixel centres are x (B, W), y (B, H) off the centre."""
-        width, height = x.shape[1], y.shape[1]
-        column = torch.cat([self.x - x[:, :1], -self.x - x[:, :1]], dim=1).long()
-        row = torch.cat([self.y - y[:, :1], -self.y - y[:, :1]], dim=1).long()
-        inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-        inside[:, len(self.x)] = False  # the centre is its own opposite
-        return _Places(inside, row.clamp(0, height - 1) * width + column.clamp(0, width - 1))
+    def places(self, width: int) -> Tensor:
+        """Where the near pixels are in the flattened canvas of :func:`integrate`, last the mirrored ones."""
+        half = self.row * width + (self.column - self.reach) % width
+        return torch.cat([half, (self.reach - self.column[self.mirrored]) % width])
 
 
 @cache
@@ -257,21 +426,43 @@ def _near(sampling: Sampling, dtype: torch.dtype, device: torch.device) -> _Near
         rows = [[entry(n, a, b) if max(a, b) < n else 0.0 for _, a, b in samples] for n in range(max(most) + 1)]
         return torch.tensor(rows, dtype=dtype, device=device)
 
-    def tensor(numbers: list[float]) -> Tensor:
-        return torch.tensor(numbers, dtype=dtype, device=device)
+    def tensor(numbers: object) -> Tensor:
+        return torch.as_tensor(np.array(numbers), dtype=dtype, device=device)
 
-    steps = [(a + 0.5) / sampling.inner - 0.5 for a in range(sampling.inner)]
-    grid = [(i + a, j + b) for i, j in pixels[:inner] for a in steps for b in steps]
+    grids = [_nodes(pixel, sampling) for pixel in pixels[:inner]]
+    xs, ys, shares = (np.stack(part) for part in zip(*grids, strict=True))
     return _Near(
         reach=reach,
         x=tensor([i for i, _ in pixels]),
         y=tensor([j for _, j in pixels]),
+        row=torch.tensor([j for _, j in pixels], device=device),
+        column=torch.tensor([i + reach for i, _ in pixels], device=device),
+        mirrored=torch.tensor([k for k, (i, j) in enumerate(pixels) if j == 0 and i > 0], device=device),
         inner=inner,
-        inner_x=tensor([x for x, _ in grid])[None],
-        inner_y=tensor([y for _, y in grid])[None],
+        inner_x=tensor(xs),
+        inner_y=tensor(ys),
+        inner_share=tensor(shares),
         largest=max(most),
         owner=torch.tensor([k for k, _, _ in samples], device=device),
         across=table(lambda n, a, b: (a + 0.5) / n - 0.5),
         along=table(lambda n, a, b: (b + 0.5) / n - 0.5),
         share=table(lambda n, a, b: 1 / n**2),
     )
+
+
+def _nodes(pixel: tuple[int, int], sampling: Sampling) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """x, y and share (S,) of the samples of the inner grid of a pixel; GALFIT's, or as accurate ones."""
+    if not sampling.accurate:
+        steps = (np.arange(sampling.inner) + 0.5) / sampling.inner - 0.5
+        x, y = np.meshgrid(steps, steps, indexing="ij")
+        return pixel[0] + x.ravel(), pixel[1] + y.ravel(), np.full(x.size, sampling.inner**-2.0)
+    if pixel != (0, 0):
+        steps, weights = (part / 2 for part in np.polynomial.legendre.leggauss(NODES))
+        x, y = np.meshgrid(steps, steps, indexing="ij")
+        return pixel[0] + x.ravel(), pixel[1] + y.ravel(), np.outer(weights, weights).ravel()
+    # r has a kink in the centre, and none along a line from there to the border: triangles of such lines
+    (out, out_weights), (side, side_weights) = (np.polynomial.legendre.leggauss(n) for n in CENTRAL_NODES)
+    to_border, to_side = np.meshgrid((out + 1) / 4, side, indexing="ij")  # pixels; as a share of the border
+    share = (np.outer(out_weights, side_weights) * to_border / 2).ravel()
+    near, far = to_border.ravel(), (to_border * to_side).ravel()
+    return np.concatenate([near, far]), np.concatenate([far, near]), np.concatenate([share, share])

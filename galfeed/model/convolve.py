@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -30,6 +30,14 @@ def margin(moved_shape: torch.Size) -> tuple[int, int]:
 
 def kernel_transforms(moved: Moved, shape: tuple[int, int], partials: bool) -> Tensor:
     """Transforms (1 or 3, B, *shape/2) of the kernel, normalised to unit sum, and of its derivatives in x and y."""
+    return transforms(padded(moved, partials), shape)
+
+
+def padded(moved: Moved, partials: bool) -> Tensor:
+    """The kernel, normalised to unit sum, and its derivatives in x and y, (1 or 3, B, My + 1, Mx + 1).
+
+    There is one pixel of room for the PSFs that were moved by a whole pixel, so that the centre is the same for all.
+    """
     total = moved.image.sum((-2, -1), keepdim=True)
     kernel = moved.image / total
     kernels = [kernel]
@@ -37,13 +45,27 @@ def kernel_transforms(moved: Moved, shape: tuple[int, int], partials: bool) -> T
         for slope in (moved.d_dx, moved.d_dy):
             kernels.append((slope - kernel * slope.sum((-2, -1), keepdim=True)) / total)
     batch, my, mx = kernel.shape
-    # one pixel of room for the PSFs that were moved by a whole pixel, so that the centre is the same for all
-    padded = kernel.new_zeros(len(kernels), batch, my + 1, mx + 1)
+    room = kernel.new_zeros(len(kernels), batch, my + 1, mx + 1)
     across = torch.arange(mx, device=kernel.device) + (mx // 2 - moved.x0)[:, None]
     along = torch.arange(my, device=kernel.device) + (my // 2 - moved.y0)[:, None]
     image = torch.arange(batch, device=kernel.device)
-    padded[:, image[:, None, None], along[:, :, None], across[:, None, :]] = torch.stack(kernels)
-    return torch.fft.rfft2(padded, s=shape)
+    room[:, image[:, None, None], along[:, :, None], across[:, None, :]] = torch.stack(kernels)
+    return room
+
+
+def transforms(kernels: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Transforms of ``shape`` of padded kernels; lines of zeros are not transformed."""
+    lines = torch.fft.rfft(kernels, n=shape[1], dim=-1)
+    padded = lines.new_zeros(*lines.shape[:2], shape[0], lines.shape[-1])
+    padded[..., : lines.shape[-2], :] = lines
+    return along_columns(torch.fft.fft, padded)
+
+
+def along_columns(transform: Callable[..., Tensor], planes: Tensor) -> Tensor:
+    """A transform along the columns of planes (K, B, H, W), which rounds a single plane as it does any of several."""
+    if planes.shape[0] * planes.shape[1] == 1:
+        return transform(planes.expand(2, -1, -1, -1).contiguous(), dim=-2)[:1]
+    return transform(planes, dim=-2)
 
 
 def convolve(
@@ -72,13 +94,18 @@ def convolve(
     step = 1 if planes.device.type == "cpu" else planes.shape[1]
     for start in range(0, planes.shape[1], step):
         some = slice(start, start + step)
-        spectra = torch.fft.rfft2(planes[:, some], s=shape)
+        spectra = torch.fft.rfft2(planes[:, some].contiguous(), s=shape)
         if first != list(range(len(planes))):
             spectra = spectra[first]  # also leaves out what is not convolved
         spectra *= kernels[second[0] if len(set(second)) == 1 else second, some]
-        image = torch.fft.irfft2(spectra, s=shape)
-        for place, one in zip(places, image[..., 2 * my : 2 * my + height, 2 * mx : 2 * mx + width], strict=True):
-            out[place, some] = one
+        # lines beyond the window are not transformed back
+        lines = along_columns(torch.fft.ifft, spectra)[..., 2 * my : 2 * my + height, :]
+        image = torch.fft.irfft(lines, n=shape[1], dim=-1)[..., 2 * mx : 2 * mx + width]
+        if len(places) == len(pairs):
+            out[:, some] = image
+        else:
+            for place, one in zip(places, image, strict=True):
+                out[place, some] = one
     return out
 
 
@@ -95,3 +122,34 @@ def diffuse(image: Tensor, kernel: Tensor, inside: Tensor) -> Tensor:
     top, left = kh - 1 - kh // 2, kw - 1 - kw // 2
     padded = torch.nn.functional.pad(image * inside, (left, kw - 1 - left, top, kh - 1 - top))
     return torch.where(inside, torch.nn.functional.conv2d(padded, weight, groups=batch), image)
+
+
+def spectra(canvases: Tensor, odd: Sequence[bool], size: tuple[int, int]) -> Tensor:
+    """Transforms (K, B, H, W / 2 + 1) of planes that are like their opposite, (K, B, H / 2 + 1, W), see ``centred``.
+
+    They are real; those of odd planes, which change their sign, are imaginary, and are given without the i.
+    """
+    lines = torch.fft.rfft(canvases, dim=-1)
+    for plane, changes in zip(lines, odd, strict=True):
+        if changes:
+            plane *= 1j
+    return torch.fft.hfft(lines, n=size[0], dim=-2)
+
+
+def centred_transforms(kernels: Tensor, column: Tensor, row: Tensor, size: tuple[int, int]) -> Tensor:
+    """Transforms (J, B, H, W / 2 + 1) of padded kernels (J, B, h, w) with their centres at pixels (B,) of a plane."""
+    count, batch, height, width = kernels.shape
+    x = (torch.arange(width, device=kernels.device) - width // 2 + column[:, None]) % size[1]
+    y = (torch.arange(height, device=kernels.device) - height // 2 + row[:, None]) % size[0]
+    lines = kernels.new_zeros(count, batch, height, size[1])
+    lines.scatter_(3, x[None, :, None, :].expand_as(kernels), kernels)
+    transformed = torch.fft.rfft(lines, dim=-1)
+    planes = transformed.new_zeros(count, batch, size[0], size[1] // 2 + 1)
+    planes[:, torch.arange(batch, device=kernels.device)[:, None], y] = transformed
+    return along_columns(torch.fft.fft, planes)
+
+
+def windows(products: Tensor, size: tuple[int, int], window: tuple[int, int]) -> Tensor:
+    """The first (h, w) pixels of planes with transforms (K, B, H, W / 2 + 1); other lines are not transformed back."""
+    height, width = window
+    return torch.fft.irfft(along_columns(torch.fft.ifft, products)[..., :height, :], n=size[1], dim=-1)[..., :width]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
 
 import numpy as np
 
-from galfeed.job import Component, Job, Parameter
+from galfeed.job import Component, Job, Parameter, altered
 from galfeed.profiles import PROFILES
 
 SMALLEST_Q = 0.01
@@ -25,7 +24,7 @@ def canonical(job: Job) -> Job:
     of components with Fourier modes, which have a front and a back, within 180.  Fixed numbers too: GALFIT does so
     before the first iteration.
     """
-    return replace(job, components=tuple(_canonical(c) for c in job.components))
+    return altered(job, components=tuple(_canonical(c) for c in job.components))
 
 
 def with_near_phases(job: Job) -> Job:
@@ -33,17 +32,17 @@ def with_near_phases(job: Job) -> Job:
 
     def phases(component: Component) -> dict[str, Parameter]:
         modes = component.fourier
-        return {f"f{m.n}p": replace(m.phase, value=wrapped(m.phase.value, 180 / m.n)) for m in modes}
+        return {f"f{m.n}p": altered(m.phase, value=wrapped(m.phase.value, 180 / m.n)) for m in modes}
 
-    return replace(job, components=tuple(c.updated(phases(c)) for c in job.components))
+    return altered(job, components=tuple(c.updated(phases(c)) for c in job.components))
 
 
 def _canonical(component: Component) -> Component:
     """Of a light or a truncation, as far as it has an ellipse."""
     given = dict(component.parameters())
     if not component.is_truncation:
-        profile = PROFILES[component.kind]
-        given = {key: number for key, number in given.items() if profile.spec(key)}
+        used = {spec.key for spec in PROFILES[component.kind].params}
+        given = {key: number for key, number in given.items() if key in used}
     size, q, angle = (given.get(key) for key in ("4", "9", "10"))
     if angle is None:
         return component
@@ -52,15 +51,15 @@ def _canonical(component: Component) -> Component:
     if component.kind == "king" and component.parameter("6").value == 0:
         changes["6"] = Parameter(KING_POWER)  # 0 counts as not given, free or not
     if component.is_truncation and q is not None and q.toggle in (0, 1) and not angle.tied:
-        angle = replace(angle, toggle=int(angle.toggle == 1))  # another toggle counts beside its like only
-    changes["10"] = replace(angle, value=position_angle(angle.value, half))
+        angle = altered(angle, toggle=int(angle.toggle == 1))  # another toggle counts beside its like only
+    changes["10"] = altered(angle, value=position_angle(angle.value, half))
     if q is not None and size is not None:
         if q.value > 1:
-            changes["4"] = replace(size, value=float(_single(float(_single(size.value)) * float(_single(q.value)))))
-            changes["10"] = replace(angle, value=position_angle(float(_single(angle.value) + 90), half))
-            q = replace(q, value=1 / float(_single(q.value)))
+            changes["4"] = altered(size, value=float(_single(float(_single(size.value)) * float(_single(q.value)))))
+            changes["10"] = altered(angle, value=position_angle(float(_single(angle.value) + 90), half))
+            q = altered(q, value=1 / float(_single(q.value)))
         low = q.value <= (0 if component.is_truncation else SMALLEST_Q)
-        changes["9"] = replace(q, value=SMALLEST_Q) if low else q
+        changes["9"] = altered(q, value=SMALLEST_Q) if low else q
     return component.updated(changes)
 
 
@@ -108,7 +107,7 @@ def clamp_sizes(job: Job) -> Job:
 
     Positive ones stay, however small: only steps of a fit are held above the smallest size.
     """
-    return replace(job, components=tuple(_clamp_size(c) for c in job.components))
+    return altered(job, components=tuple(_clamp_size(c) for c in job.components))
 
 
 def _clamp_size(component: Component) -> Component:
@@ -117,5 +116,5 @@ def _clamp_size(component: Component) -> Component:
     for spec in profile.params if profile else ():
         parameter = component.parameter(spec.key)
         if spec.unit == "pix" and spec.positive and parameter.value < 0:
-            changes[spec.key] = replace(parameter, value=SMALLEST_SIZE)
+            changes[spec.key] = altered(parameter, value=SMALLEST_SIZE)
     return component.updated(changes)

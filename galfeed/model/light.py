@@ -85,7 +85,7 @@ class Light:
         elif self.derivatives == "galfit" and profile.galfit:
             make = profile.galfit
         if make is not None:
-            made |= make(**_taken(make, values))
+            made |= make(**taken(make, values))
         made |= self.shape.derived(values, self.derivatives)
         for truncation in self.truncations:
             made |= truncation.derived(values)
@@ -145,13 +145,13 @@ class Light:
     def intensity(self, place: Place, p: Numbers) -> Tensor:
         """The function, untruncated, before the flux scale."""
         assert self.profile.intensity is not None
-        return self.profile.intensity(*place, **_taken(self.profile.intensity, p))
+        return self.profile.intensity(*place, **taken(self.profile.intensity, p))
 
     def lagging(self, place: Place, before: Place, p: Numbers) -> Place:
         """The same place, made to have the slope by the radius that GALFIT has, given where the sample before lies."""
         assert self.profile.lag is not None
         (radius,), (other,) = place, before
-        own = _taken(self.profile.lag, p)
+        own = taken(self.profile.lag, p)
         ratio = (self.profile.lag(other, **own) / self.profile.lag(radius, **own)).detach()
         return (radius.detach() + (radius - radius.detach()) * ratio,)
 
@@ -164,14 +164,14 @@ class Light:
         """
         if "mag" in values:
             assert self.profile.total is not None
-            total = self.profile.total(**_taken(self.profile.total, p))
+            total = self.profile.total(**taken(self.profile.total, p))
             area = self.shape.area(p, exact=self.accuracy == "exact")
             return counts(values["mag"], scale) * area / (p["q"] * total)
         level = counts(values["mu"], scale) * scale["pixel_area"]
         if self.derivatives == "galfit" and self.profile.galfit and not self.profile.anchor(self.variant):
             assert self.profile.derived is not None
             # GALFIT's own derivatives are of f alone; f(0) is 1 and stays so
-            p = {**p, **self.profile.derived(**_taken(self.profile.derived, p))}
+            p = {**p, **self.profile.derived(**taken(self.profile.derived, p))}
         return level / (fine**2 * self.intensity(self._anchor(p, level), p))  # a fine pixel has 1 / fine^2 of the area
 
     def _anchor(self, p: Numbers, like: Tensor) -> Place:
@@ -195,7 +195,7 @@ def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(signature(function).parameters)
 
 
-def _taken(function: Callable[..., Any], p: Numbers) -> dict[str, Tensor]:
+def taken(function: Callable[..., Any], p: Numbers) -> dict[str, Tensor]:
     """The numbers that a function of a profile takes."""
     return {name: p[name] for name in _parameters(function) if name in p}
 

@@ -160,14 +160,14 @@ def integrate(source: Source, x: Tensor, y: Tensor) -> list[Tensor]:
     image, row, column = image[order], row[order], column[order]
     sizes, lengths = (part.tolist() for part in torch.unique_consecutive(count, return_counts=True))
     points, shares = [], []
-    for n, pixels in zip(sizes, torch.split(torch.arange(len(image)), lengths), strict=True):
+    for n, pixels in zip(sizes, torch.split(torch.arange(len(image), device=x.device), lengths), strict=True):
         own = image[pixels]
         middle = (x[own, column[pixels]], y[own, row[pixels]])
         (xs, across), (ys, along) = (_grid(axis, n) if n > 0 else _gauss(axis, -n) for axis in middle)
         shape = (len(pixels), xs.shape[1], ys.shape[1])
         points.append(torch.stack([xs[:, :, None].expand(shape), ys[:, None, :].expand(shape)]).flatten(1))
         shares.append((across[:, :, None] * along[:, None, :]).flatten(1))
-    owner = image.repeat_interleave(torch.cat([torch.full((len(s),), s.shape[1]) for s in shares]))
+    owner = image.repeat_interleave(torch.cat([torch.full_like(s[:, 0], s.shape[1], dtype=torch.long) for s in shares]))
     xs, ys = torch.cat(points, dim=1)
     before = _before_samples(sizes, shares) if source.lags else None
     values, where = source.evaluate(xs, ys, lambda v: v[owner], before=before)

@@ -25,14 +25,16 @@ class Psf:
         image: (B, My, Mx) unit sum, both sizes even, centre at [My // 2, Mx // 2].
         width: (B,) GALFIT's width statistic, pixels of the PSF image.
         fine: oversampling relative to the data.
+        slopes: (3, B, My, Mx) central differences in x, in y and in both; zero on the border lines.
     """
 
     image: Tensor
     width: Tensor
     fine: int
+    slopes: Tensor
 
     def take(self, index: Tensor) -> Psf:
-        return Psf(self.image[index], self.width[index], self.fine)
+        return Psf(self.image[index], self.width[index], self.fine, self.slopes[:, index])
 
 
 def prepare(images: Tensor, fine: int) -> Psf:
@@ -44,23 +46,30 @@ def prepare(images: Tensor, fine: int) -> Psf:
     """
     image = images / images.sum((-2, -1), keepdim=True)
     image = torch.nn.functional.pad(image, (image.shape[-1] % 2, 0, image.shape[-2] % 2, 0))
-    return Psf(image, torch.stack([_width(i) for i in image]), fine)
+    return Psf(image, _widths(image), fine, torch.stack(_slopes(image)))
 
 
-def _width(image: Tensor) -> Tensor:
-    """Mean of the full widths at half maximum along the row and the column of the brightest pixel (pixels)."""
-    y, x = divmod(int(image.argmax()), image.shape[1])
-    arms = [_half_width(line, p, s) for line, p in ((image[y], x), (image[:, x], y)) for s in (-1, 1)]
-    return torch.stack(arms).sum() / 2
+def _widths(images: Tensor) -> Tensor:
+    """Mean (B,) of the full widths at half maximum along the row and the column of the brightest pixel (pixels)."""
+    batch, peak = torch.arange(len(images), device=images.device), images.flatten(1).argmax(1)
+    y, x = peak // images.shape[2], peak % images.shape[2]
+    lines = ((images[batch, y], x), (images[batch, :, x], y))
+    arms = [_half_widths(line, place, step) for line, place in lines for step in (-1, 1)]
+    return torch.stack(arms).sum(0) / 2
 
 
-def _half_width(line: Tensor, peak: int, step: int) -> Tensor:
-    """Distance from ``peak`` to the first crossing of half the peak, by linear interpolation; 0 outside the line."""
-    arm = line[peak:] if step > 0 else line[: peak + 1].flip(0)
-    arm = torch.cat([arm, arm.new_zeros(1)])
-    half = arm[0] / 2
-    last = int((arm[1:] <= half).nonzero()[0, 0])
-    return last + (arm[last] - half) / (arm[last] - arm[last + 1])
+def _half_widths(line: Tensor, peak: Tensor, step: int) -> Tensor:
+    """Distance (B,) from ``peak`` to where a line (B, N) first crosses half of it, by linear interpolation.
+
+    Outside the line there is 0.
+    """
+    place = peak[:, None] + step * torch.arange(line.shape[1] + 1, device=line.device)
+    inside = (place >= 0) & (place < line.shape[1])
+    arm = line.gather(1, place.clamp(0, line.shape[1] - 1)) * inside
+    half = arm[:, :1] / 2
+    last = (arm[:, 1:] <= half).long().argmax(1, keepdim=True)  # the first that is
+    before, after = arm.gather(1, last), arm.gather(1, last + 1)
+    return (last + (before - half) / (before - after))[:, 0]
 
 
 def position(x: Tensor, fine: int, *, single: bool = True) -> tuple[Tensor, Tensor]:
@@ -85,15 +94,16 @@ class Moved:
     y0: Tensor
 
 
-def move(psf: Psf, sx: Tensor, sy: Tensor) -> Moved:
+def move(psf: Psf, sx: Tensor, sy: Tensor, *, partials: bool = True) -> Moved:
     """Move each PSF by a fraction of a pixel, 0 <= sx, sy < 1.
 
     Args:
         sx, sy: (B,) shifts in PSF pixels.
+        partials: whether the derivatives are needed; empty images if not.
     """
     my, mx = psf.image.shape[-2:]
     (jx, tx), (jy, ty) = nearest(sx), nearest(sy)
-    return Moved(*displaced(psf, tx, ty), mx // 2 - jx, my // 2 - jy)
+    return Moved(*displaced(psf, tx, ty, partials=partials), mx // 2 - jx, my // 2 - jy)
 
 
 def nearest(fraction: Tensor) -> tuple[Tensor, Tensor]:
@@ -102,28 +112,31 @@ def nearest(fraction: Tensor) -> tuple[Tensor, Tensor]:
     return whole, fraction - whole
 
 
-def displaced(psf: Psf, tx: Tensor, ty: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def displaced(psf: Psf, tx: Tensor, ty: Tensor, *, partials: bool = True) -> tuple[Tensor, Tensor, Tensor]:
     """The PSFs (B, My, Mx) displaced by about half a pixel at most, tx, ty (B,), and their derivatives by tx and ty."""
     image = psf.image
     my, mx = image.shape[-2:]
-    xv, xs, dxv, dxs = _hermite(mx, tx)
-    yv, ys, dyv, dys = _hermite(my, ty)
-    slope_x, slope_y, twist = _slopes(image)
+    xv, xs, dxv, dxs = _hermite(mx, tx, partials)
+    yv, ys, dyv, dys = _hermite(my, ty, partials)
+    slope_x, slope_y, twist = psf.slopes
 
     def bicubic(value_y: Tensor, slopes_y: Tensor, value_x: Tensor, slopes_x: Tensor) -> Tensor:
         return (value_y @ image + slopes_y @ slope_y) @ value_x.mT + (
             value_y @ slope_x + slopes_y @ twist
         ) @ slopes_x.mT
 
-    moved, d_dx, d_dy = bicubic(yv, ys, xv, xs), bicubic(yv, ys, dxv, dxs), bicubic(dyv, dys, xv, xs)
+    moved = bicubic(yv, ys, xv, xs)
+    d_dx = bicubic(yv, ys, dxv, dxs) if partials else moved.new_empty(0)
+    d_dy = bicubic(dyv, dys, xv, xs) if partials else moved.new_empty(0)
     sinc = (psf.width >= SINC_FROM) & (psf.width <= SINC_TO)
     if bool(sinc.any()):
         near = _region(psf, tx, ty) & sinc[:, None, None]
-        wx, dwx = _sinc_matrix(mx, tx, psf.width)
-        wy, dwy = _sinc_matrix(my, ty, psf.width)
+        wx, dwx = _sinc_matrix(mx, tx, psf.width, partials)
+        wy, dwy = _sinc_matrix(my, ty, psf.width, partials)
         moved = torch.where(near, wy @ image @ wx.mT, moved)
-        d_dx = torch.where(near, wy @ image @ dwx.mT, d_dx)
-        d_dy = torch.where(near, dwy @ image @ wx.mT, d_dy)
+        if partials:
+            d_dx = torch.where(near, wy @ image @ dwx.mT, d_dx)
+            d_dy = torch.where(near, dwy @ image @ wx.mT, d_dy)
     return moved, d_dx, d_dy
 
 
@@ -140,13 +153,15 @@ def _slopes(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return slope_x, slope_y, twist
 
 
-def _hermite(size: int, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _hermite(size: int, t: Tensor, partials: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Cubic Hermite matrices (B, size, size) that sample a line at m - t from values and slopes; and d/dt of both."""
     m = torch.arange(size, dtype=t.dtype, device=t.device)
     d = m[:, None] - m[None, :] - t[:, None, None]
     a = d.abs().clamp(max=1)
     d = d.clamp(-1, 1)
-    return 1 - a * a * (3 - 2 * a), d * (1 - a) ** 2, 6 * d * (1 - a), -(1 - a) * (1 - 3 * a)
+    rest = 1 - a
+    values, slopes = 1 - a * a * (3 - 2 * a), d * rest * rest
+    return (values, slopes, 6 * d * rest, -rest * (1 - 3 * a)) if partials else (values, slopes, a, a)
 
 
 def _region(psf: Psf, tx: Tensor, ty: Tensor) -> Tensor:
@@ -156,10 +171,10 @@ def _region(psf: Psf, tx: Tensor, ty: Tensor) -> Tensor:
     reach = torch.where(width >= LARGE_FROM, 2.5 * width, 2.5 * (width - 0.5))
     x = torch.arange(mx, dtype=tx.dtype, device=tx.device) - (mx // 2 - 1) + tx[:, None]
     y = torch.arange(my, dtype=ty.dtype, device=ty.device) - (my // 2 - 1) + ty[:, None]
-    return torch.hypot(x[:, None, :], y[:, :, None]) <= reach[:, None, None]
+    return (x[:, None, :].square() + y[:, :, None].square()).sqrt() <= reach[:, None, None]
 
 
-def _sinc_matrix(size: int, t: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
+def _sinc_matrix(size: int, t: Tensor, width: Tensor, partials: bool) -> tuple[Tensor, Tensor]:
     """Kaiser-windowed sinc along one axis, (B, size, size), weights summing to 1 over all taps; and its d/dt."""
     taps = torch.arange(FIRST_TAP, FIRST_TAP + TAPS, dtype=t.dtype, device=t.device)
     wide = (width >= WIDE_FROM)[:, None]
@@ -169,18 +184,20 @@ def _sinc_matrix(size: int, t: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
     beta = torch.where(wide, 2.0, 1.0).to(t.dtype)
     reach = torch.where(wide, 20.0, 10.0).to(t.dtype)
 
-    with torch.enable_grad():
-        d = (taps - t[:, None]).detach().requires_grad_()
+    with torch.set_grad_enabled(partials):
+        d = (taps - t[:, None]).detach().requires_grad_(partials)
         window = torch.special.i0(beta * (1 - (d / reach) ** 2).clamp(min=1e-12).sqrt())
         weight = torch.where(used, torch.sinc(d) * window, 0.0)
-        (slope,) = torch.autograd.grad(-weight.sum(), d)  # by t = taps - d
     total = weight.detach().sum(1, keepdim=True)
     value = weight.detach() / total
-    slope = (slope - value * slope.sum(1, keepdim=True)) / total
     m = torch.arange(size, device=t.device)
     tap = m[:, None] - m[None, :] - FIRST_TAP
     inside = (tap >= 0) & (tap < TAPS)
     tap = tap.clamp(0, TAPS - 1)
+    if not partials:
+        return value[:, tap] * inside, value.new_empty(0)
+    (slope,) = torch.autograd.grad(-weight.sum(), d)  # by t = taps - d
+    slope = (slope - value * slope.sum(1, keepdim=True)) / total
     return value[:, tap] * inside, slope[:, tap] * inside
 
 

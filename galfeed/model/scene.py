@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from galfeed.images.exposure import Exposure
 from galfeed.job import Component, Job, ParamRef, ParamSpec
 from galfeed.model import psf, render, shape, truncation
 from galfeed.model.light import Accuracy, Light
-from galfeed.model.render import Drawing, Frame
+from galfeed.model.render import Drawing, Frame, Picture
 from galfeed.model.shape import Derivatives, Shape
 from galfeed.model.truncation import Truncation
 from galfeed.profiles import PROFILES, Profile
@@ -40,11 +40,18 @@ class SceneComponent:
 
 
 class Rendered(NamedTuple):
-    """Images of b jobs: the model (b, H, W) in ADU, partials (b, wanted, H, W), and each component's by number."""
+    """Images (b, H, W) of b jobs in ADU.
+
+    Args:
+        image: the model.
+        parts: each component's by number.
+        partials: makes the partial images in the order wanted, of some of the jobs or of all, as many at a time as
+            ``render.steps`` says; their precision may be single.
+    """
 
     image: Tensor
-    partials: Tensor
     parts: dict[int, Tensor]
+    partials: Callable[[Tensor | None], Iterator[tuple[Tensor, ...]]]
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ class Scene:
         derivatives: Derivatives = "true",
         only: Sequence[int] | None = None,
     ) -> Rendered:
-        """Model images and partial images.
+        """Model images, and what makes their partial images.
 
         Args:
             values: (b, V) in the units of the menu.
@@ -94,34 +101,45 @@ class Scene:
             derivatives: how to differentiate.
             only: numbers of the components to add up; all by default.
         """
-        frame = self.frame if rows is None else self.frame.take(rows)
-        partials = values.new_zeros(len(values), len(wanted), *frame.shape)
-        parts: dict[int, Tensor] = {}
+        frame, values = self.frame if rows is None else self.frame.take(rows), values.to(self.frame.x0.dtype)
+        pictures: dict[int, Picture] = {}
+        columns: dict[int, tuple[int, ...]] = {}
         for component in self.components:
             if only is not None and component.number not in only:
                 continue
             own = {name: values[:, column] for name, column in component.columns.items()}
             asked = tuple(name for name, column in component.columns.items() if column in wanted)
-            planes = _render(component, own, asked, frame, derivatives)
-            parts[component.number] = planes[0]
-            for name, plane in zip(asked, planes[1:], strict=True):
-                partials[:, wanted.index(component.columns[name])] += plane  # components may share a truncation
-        image = sum(parts.values(), start=values.new_zeros(len(values), *frame.shape))
-        return Rendered(image, partials, parts)
+            pictures[component.number] = _picture(component, own, asked, frame, derivatives)
+            columns[component.number] = tuple(component.columns[name] for name in asked)
+        parts = {number: picture.image for number, picture in pictures.items()}
+        first, *others = parts.values() or (values.new_zeros(len(values), *frame.shape),)
+        image = sum(others, start=first)
+
+        def partials(some: Tensor | None) -> Iterator[tuple[Tensor, ...]]:
+            pieces = [picture.partials(some) for picture in pictures.values()]
+            for planes in zip(*pieces, strict=True):
+                found: dict[int, Tensor] = {}
+                for number, own in zip(pictures, planes, strict=True):
+                    for column, plane in zip(columns[number], own, strict=True):
+                        found[column] = found[column] + plane if column in found else plane  # of a shared truncation
+                missing = None if len(found) == len(wanted) else torch.zeros_like(image[: len(plane)])
+                yield tuple(found.get(column, missing) for column in wanted)  # type: ignore[misc]
+
+        return Rendered(image, parts, partials)
 
 
-def _render(
+def _picture(
     component: SceneComponent,
     values: dict[str, Tensor],
     wanted: tuple[str, ...],
     frame: Frame,
     derivatives: Derivatives,
-) -> Tensor:
+) -> Picture:
     profile = component.profile
     if profile.kind == "background":
-        return render.background(profile, values, wanted, frame)
+        return Picture.drawn(render.background(profile, values, wanted, frame))
     if profile.kind == "point":
-        return render.point(values, wanted, frame, derivatives)
+        return Picture.drawn(render.point(values, wanted, frame, derivatives))
     assert component.light is not None
     light = replace(component.light, derivatives=derivatives, accuracy=frame.accuracy)
     return render.shaped(Drawing(light, values, wanted), frame)
@@ -143,7 +161,7 @@ def _toggles(component: Component) -> Iterator[tuple[str, bool]]:
     return ((key, parameter.free) for key, parameter in component.parameters())
 
 
-def _specs(component: Component) -> tuple[ParamSpec, ...]:
+def specs_of(component: Component) -> tuple[ParamSpec, ...]:
     """The numbers that a block may change the image by."""
     if component.is_truncation:
         given = {key for key, _ in component.parameters()}
@@ -177,38 +195,48 @@ def build(
     exposures: Sequence[Exposure],
     dtype: torch.dtype = torch.float64,
     accuracy: Accuracy = "galfit",
+    *,
+    partials: torch.dtype | None = None,
+    device: torch.device | None = None,
 ) -> Scene:
     """Make the scene of jobs that have the same :func:`structure`.
 
     Args:
+        dtype: of the images and the numbers that they are made of.
         accuracy: GALFIT's numbers or exact ones.
+        partials: precision of the partial images of plain ellipses; ``dtype`` if not given.
+        device: where the images are made.
     """
     first = jobs[0]
     refs: list[ParamRef] = []
     specs: list[ParamSpec] = []
     columns: dict[int, dict[str, int]] = {}  # of each block
     for component in first.components:
-        own = _specs(component)
+        own = specs_of(component)
         columns[component.number] = {spec.name: len(refs) + i for i, spec in enumerate(own)}
         refs += [ParamRef(component.number, spec.key) for spec in own]
         specs += own
     components = [
         _component(component, first, columns, specs) for component in first.components if not component.is_truncation
     ]
-    start = torch.tensor([[job.parameter(ref).value for ref in refs] for job in jobs], dtype=dtype)
-    return Scene(tuple(components), tuple(refs), tuple(specs), start, _frame(jobs, exposures, dtype, accuracy))
+    numbers = [[job.parameter(ref).value for ref in refs] for job in jobs]
+    start = torch.tensor(numbers, dtype=torch.float64, device=device)
+    frame = replace(_frame(jobs, exposures, dtype, device), accuracy=accuracy, partials=partials or dtype)
+    return Scene(tuple(components), tuple(refs), tuple(specs), start, frame)
 
 
-def _frame(jobs: Sequence[Job], exposures: Sequence[Exposure], dtype: torch.dtype, accuracy: Accuracy) -> Frame:
+def _frame(
+    jobs: Sequence[Job], exposures: Sequence[Exposure], dtype: torch.dtype, device: torch.device | None
+) -> Frame:
     x1, x2, y1, y2 = exposures[0].region
     control = jobs[0].control
 
     def column(numbers: Sequence[float]) -> Tensor:
-        return torch.tensor(numbers, dtype=dtype)
+        return torch.tensor(numbers, dtype=dtype, device=device)
 
     def stack(images: Sequence[np.ndarray | None]) -> Tensor | None:
-        present = [torch.as_tensor(np.asarray(i, dtype=np.float64), dtype=dtype) for i in images if i is not None]
-        return torch.stack(present) if present else None
+        present = [np.asarray(image, dtype=np.float64) for image in images if image is not None]
+        return torch.as_tensor(np.stack(present), dtype=dtype, device=device) if present else None
 
     stars = stack([e.psf for e in exposures])
     return Frame(
@@ -221,5 +249,4 @@ def _frame(jobs: Sequence[Job], exposures: Sequence[Exposure], dtype: torch.dtyp
         box=control.conv_box,
         psf=None if stars is None else psf.prepare(stars, control.psf_fine),
         kernel=stack([e.kernel for e in exposures]),
-        accuracy=accuracy,
     )

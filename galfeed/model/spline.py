@@ -22,11 +22,12 @@ PAD = 2  # lines added on each side of the array for light that leaves it
 REACH = 14  # lines beyond the array after which the coefficients have died out, 0.43 a line
 
 
-def move(psf: Psf, sx: Tensor, sy: Tensor) -> Moved:
+def move(psf: Psf, sx: Tensor, sy: Tensor, *, partials: bool = True) -> Moved:
     """Move each PSF by a fraction of a pixel, 0 <= sx, sy < 1, keeping its sum.
 
     Args:
         sx, sy: (B,) shifts in PSF pixels.
+        partials: the derivatives are made in any case.
 
     Returns:
         arrays of two more lines on each side than those of the PSF, (B, My + 4, Mx + 4); floor(x) lies on the pixel

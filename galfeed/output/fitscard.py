@@ -11,13 +11,21 @@ SHORTEST_TEXT = 8
 
 def text_card(keyword: str, value: str, comment: str = "") -> str:
     """A card whose value is a quoted text."""
+    quoted = _bytes(value).replace("'", "''")
+    if len(quoted) > LONGEST_TEXT:
+        quoted = _shortened(_bytes(value))
+    return _card(keyword, f"'{quoted:{SHORTEST_TEXT}}'", comment)
+
+
+def _shortened(text: str) -> str:
+    """As much of a text as fits between the quotes; a quote in it, which is doubled, is not cut in two."""
     quoted = ""
-    for character in _bytes(value):
+    for character in text:
         doubled = character.replace("'", "''")
         if len(quoted) + len(doubled) > LONGEST_TEXT:
             break
         quoted += doubled
-    return _card(keyword, f"'{quoted:{SHORTEST_TEXT}}'", comment)
+    return quoted
 
 
 def number_card(keyword: str, value: int | float, comment: str = "", digits: int = 15) -> str:

@@ -63,11 +63,13 @@ def block(result: FitResult, exposure: Exposure, logfile: str) -> bytes:
     model = _stored(result.model)
     residual = _stored(_stored(exposure.data) - model)
     model_cards = [*_later(model, "model"), *parameter_cards(result, exposure, logfile)]
-    return (
-        _hdu(_primary(model), np.zeros_like(model))
-        + _hdu(_data_cards(exposure.source, exposure.region, logfile), _as_read(exposure.source.pixels))
-        + _hdu(model_cards, model)
-        + _hdu(_later(residual, "residual map"), residual)
+    return b"".join(
+        (
+            *_hdu(_primary(model), np.zeros_like(model)),
+            *_hdu(_data_cards(exposure.source, exposure.region, logfile), _as_read(exposure.source.pixels)),
+            *_hdu(model_cards, model),
+            *_hdu(_later(residual, "residual map"), residual),
+        )
     )
 
 
@@ -75,7 +77,7 @@ def model_only(result: FitResult, exposure: Exposure, logfile: str) -> bytes:
     """A single image, the model, with all parameters in its header."""
     model = _stored(result.model)
     name = text_card("OBJECT", "model", OBJECT)
-    return _hdu([*_primary(model), name, *parameter_cards(result, exposure, logfile)], model)
+    return b"".join(_hdu([*_primary(model), name, *parameter_cards(result, exposure, logfile)], model))
 
 
 def subcomps(result: FitResult, exposure: Exposure, logfile: str) -> bytes:
@@ -89,22 +91,22 @@ def subcomps(result: FitResult, exposure: Exposure, logfile: str) -> bytes:
     cards = parameter_cards(result, exposure, logfile)
     flags = list(result.flags)
     parts = [
-        _hdu(_primary(data), np.zeros_like(data)),
-        _hdu(_subcomps_data_cards(data, exposure.region, cards), data),
+        *_hdu(_primary(data), np.zeros_like(data)),
+        *_hdu(_subcomps_data_cards(data, exposure.region, cards), data),
     ]
     for component, image in zip(lights, result.components, strict=True):
         if "2" in flags:
             flags.append("2")
         own = [] if component is lights[-1] else _with_card(cards, flags_card(flags))
         slice_ = _stored(image)
-        parts.append(_hdu([*_later(slice_, name_text(component)), *own], slice_))
+        parts += _hdu([*_later(slice_, name_text(component)), *own], slice_)
     return b"".join(parts)
 
 
 def sigma(exposure: Exposure) -> bytes:
     """The sigma image of the fitting region."""
     image = _stored(exposure.sigma)
-    return _hdu([*_primary(image, AXIS), text_card("OBJECT", "none[]", OBJECT)], image)
+    return b"".join(_hdu([*_primary(image, AXIS), text_card("OBJECT", "none[]", OBJECT)], image))
 
 
 def _stored(image: np.ndarray) -> np.ndarray:
@@ -114,7 +116,7 @@ def _stored(image: np.ndarray) -> np.ndarray:
 
 def _as_read(pixels: np.ndarray) -> np.ndarray:
     """Double precision loses its last digits: GALFIT reads in single precision, and so the residual is exact."""
-    return _stored(pixels).astype(pixels.dtype) if pixels.dtype.kind == "f" else pixels
+    return _stored(pixels).astype(pixels.dtype) if pixels.dtype.kind == "f" and pixels.dtype != STORED else pixels
 
 
 def _primary(image: np.ndarray, axis: str = "length of data axis") -> list[str]:
@@ -171,12 +173,12 @@ def _with_card(cards: Sequence[str], new: str) -> list[str]:
     return [*cards, new]
 
 
-def _hdu(cards: Iterable[str], image: np.ndarray) -> bytes:
-    """Header and data of one image, each filled up to whole records."""
-    text = "".join(f"{card:{COLUMNS}}" for card in (*cards, "END"))
+def _hdu(cards: Iterable[str], image: np.ndarray) -> tuple[bytes, bytes, bytes]:
+    """Header and data of one image, each filled up to whole records, and what fills the data up."""
+    text = "".join([card.ljust(COLUMNS) for card in (*cards, "END")])
     header = text.encode("latin-1").translate(_PRINTABLE)
     data = image.tobytes()
-    return header.ljust(_whole(len(header))) + data.ljust(_whole(len(data)), b"\0")
+    return header.ljust(_whole(len(header))), data, bytes(_whole(len(data)) - len(data))
 
 
 def _whole(size: int) -> int:

@@ -32,6 +32,8 @@ SUSPICIOUS = Mark("*", "*")
 
 TOUCHING = 0.1  # pixels
 
+_SINGLE = struct.Struct("f")
+
 # Suspicious values by menu key; what is not named here never is.
 _RULES: dict[str, Callable[[float], bool]] = {
     "3": lambda magnitude: magnitude > 30,
@@ -129,7 +131,7 @@ def header_value(parameter: Parameter, mark: Mark, *, hidden: bool = False) -> s
 def single(value: float) -> float:
     """A number rounded to single precision."""
     try:
-        rounded: float = struct.unpack("f", struct.pack("f", value))[0]
+        rounded: float = _SINGLE.unpack(_SINGLE.pack(value))[0]
     except OverflowError:
         return math.copysign(math.inf, value)
     return rounded

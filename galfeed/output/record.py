@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from galfeed import __version__
 from galfeed.job import Component, Parameter, ParamRef
@@ -33,7 +33,7 @@ def file_name(output: str) -> str:
 def dump(
     result: FitResult,
     exposure: Exposure,
-    output: str,
+    output: str | None,
     restart: str | None,
     warnings: Sequence[str],
     accuracy: str,
@@ -43,7 +43,7 @@ def dump(
     Args:
         result: of the fit, successful or not.
         exposure: what was read.
-        output: the image that was written, as the menu names it; nothing if the fit has no solution.
+        output: the image that was written, as the menu names it; None if none was.
         restart: the restart file; None if none was written.
         warnings: what was said on stderr.
         accuracy: "galfit" or "exact".
@@ -115,13 +115,21 @@ def _component(component: Component, usual: dict[ParamRef, float], region: Regio
 
 
 def _number(component: Component, key: str, parameter: Parameter, region: Region) -> dict[str, Any]:
-    state = "tied" if parameter.tied else "free" if parameter.toggle > 0 else "fixed"
     return {
         "value": parameter.value,
-        "state": state,
-        "suspicious": state == "free" and suspicious(component, key, parameter.value, region),
-        "error": parameter.error if state == "free" else None,
+        "state": state(parameter),
+        "suspicious": starred(component, key, parameter, region),
+        "error": parameter.error if parameter.free else None,
     }
+
+
+def state(parameter: Parameter) -> Literal["tied", "free", "fixed"]:
+    return "tied" if parameter.tied else "free" if parameter.toggle > 0 else "fixed"
+
+
+def starred(component: Component, key: str, parameter: Parameter, region: Region) -> bool:
+    """Whether a number is free and has a value that GALFIT would put stars around."""
+    return parameter.free and suspicious(component, key, parameter.value, region)
 
 
 def _word(component: Component, key: str) -> str:

@@ -18,6 +18,9 @@ RULE = "=" * 80
 BELL = "\a"
 """Rung by GALFIT at the very end."""
 
+BAR = 20
+"""Characters of a progress bar."""
+
 SUMMARY = f"\nFit summary is now being saved into `{NAME}'.\n\n"
 
 LIMIT = """
@@ -43,13 +46,19 @@ HELP = """
 
 SYNOPSIS
     galfeed [OPTIONS]... <input file>
-    galfeed check [OPTIONS]... <input file>...
+    galfeed [OPTIONS]... <input file, directory or @list>...
+    galfeed check [OPTIONS]... <input file, directory or @list>...
 
 
 DESCRIPTION
     galfeed fits two-dimensional models to images of galaxies.  It reads the
     input files of GALFIT 3 (Peng et al. 2002, AJ, 124, 266; Peng et al. 2010,
     AJ, 139, 2097), takes the same options, and writes the same files.
+
+
+    Of several input files, directories (all *.feedme below them) and lists
+    (@name: a file with one name a line) each input file is run in its own
+    folder.  A summary on stderr names those without a result.
 
 
     `galfeed check' looks at input files and the images that they name, fits
@@ -73,6 +82,18 @@ DESCRIPTION
 
     --json,     Write the result as JSON as well, beside the output image and
                 under its name: imgblock.json for imgblock.fits.
+
+    --catalog f,  Write a table of all results: .fits, .ecsv, .csv, .parquet.
+    --resume,     Go on with a run that was cut short.
+    --journal f,  Keep the progress in this file.
+    --outputs w,  What to write: any of imgblock,restart,log,json; or none.
+    --glob p,     Which files of a directory are input files; *.feedme.
+    --cwd w,      Run input files in their own folders (menu) or in the
+                  current one (here).
+    --workers n,  Number of processes; one a core without this option.
+    --chunk n,    Number of input files that are fitted together; auto.
+    --device w,   What to fit on: auto, cpu, cuda, cuda:1.
+    --dtype w,    Precision: float64, float32, mixed.
 
     -outsig,    Write the sigma image that was used into `sigma.fits'.
     -help,      Print this text.
@@ -107,7 +128,8 @@ OUTPUT FLAGS
 
 EXIT STATUS
     0 if the solution, however reliable, was written; 1 if there is none;
-    2 if the input is wrong.  Of `check': 0 if all can run, 1 if one cannot.
+    2 if the input is wrong.  Of several input files: 1 if one has none.
+    Of `check': 0 if all can run, 1 if one cannot.
 """
 
 
@@ -190,3 +212,42 @@ galfeed run-time error...
    magnitude too faint, an axis ratio too small.  Nothing has been written.
 
 """
+
+
+def progress(done: int, total: int, failed: int, seconds: float) -> str:
+    """How far a batch is, on one line.
+
+    Args:
+        seconds: since its start.
+    """
+    share = done / max(total, 1)
+    bar = "#" * int(BAR * share)
+    rate = done / max(seconds, 1e-3)
+    left = f", {_duration((total - done) / rate)} left" if 0 < done < total else ""
+    bad = f", {failed} failed" if failed else ""
+    return f"[{bar:{BAR}}] {done} of {total} jobs, {rate:.1f}/s{left}{bad}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def survey(total: int, doubtful: int, failures: Sequence[str], warned: int, journal: str, seconds: float) -> str:
+    """The summary of a batch.
+
+    Args:
+        total: number of jobs.
+        doubtful: how many of them have a result that is not to be trusted.
+        failures: why others have none, a line each that begins with the menu.
+        warned: how many have warnings.
+        journal: where these are.
+        seconds: the batch took.
+    """
+    good = total - doubtful - len(failures)
+    jobs = "1 job has" if warned == 1 else f"{warned} jobs have"
+    notes = [f"{jobs} warnings: column 'warnings' of the catalogue, texts in {journal}"] if warned else []
+    all_jobs = "1 job" if total == 1 else f"{total} jobs"
+    head = f"{all_jobs} in {seconds:.1f} s: {good} good, {doubtful} doubtful, {len(failures)} failed"
+    return "".join(f"{line}\n" for line in (*failures, *notes, head))

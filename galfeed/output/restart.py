@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from galfeed.errors import OutputError
@@ -20,7 +20,7 @@ def next_name(folder: Path) -> str:
     return next(_free_names(folder))
 
 
-def claim(folder: Path, text: str) -> str:
+def claim(folder: Path, text: str, names: Iterable[str] | None = None) -> str:
     """Write a restart file under the lowest free number, gaps included, and return its name.
 
     The file appears complete and under a name that no other process can get: several may work in one folder, and
@@ -29,6 +29,7 @@ def claim(folder: Path, text: str) -> str:
     Args:
         folder: where to write it.
         text: the restart file.
+        names: those to try, in this order; all free ones if not given.
 
     Raises:
         OutputError: the folder cannot be written to.
@@ -36,7 +37,7 @@ def claim(folder: Path, text: str) -> str:
     data = text.encode("utf-8", "surrogateescape")
     try:
         with files.draft(folder, data) as whole:
-            return next(name for name in _free_names(folder) if _named(whole, folder / name, data))
+            return next(name for name in names or _free_names(folder) if _named(whole, folder / name, data))
     except OSError as error:
         raise OutputError(f"{folder / 'galfit.NN'}: cannot be written: {files.reason(error)}") from None
 

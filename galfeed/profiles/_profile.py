@@ -95,6 +95,9 @@ class Profile:
             axis), "point" (the PSF itself) or "background" (of x, y).
         intensity: radial kinds: f(r, **shape) with the numbers of ``params`` (key 4 to 8) and of ``derived`` by
             name; edge: f(u, v, **shape); background: f(dx, dy, **params) in ADU.  Elementwise in tensors of one shape.
+        by_square: of radial kinds, a function of the squared radius, the shape, and whether partials are wanted: the
+            intensity under "", its slope by the squared radius under "square", and by each of the other arguments under
+            its name; left out, it is drawn on the general path alone.
         derived: numbers made of the shape parameters before ``intensity``, by name, such as kappa(n).
         exact: the same where GALFIT's differ from the exact ones.
         total: integral of the intensity over the plane for q = 1, in square pixels; None: ``3)`` is always a
@@ -116,6 +119,7 @@ class Profile:
     surface: Mapping[int, ParamSpec] = field(default_factory=dict)
     kind: Literal["radial", "edge", "point", "background"] = "radial"
     intensity: Callable[..., Tensor] | None = None
+    by_square: Callable[..., dict[str, Tensor]] | None = None
     derived: Callable[..., dict[str, Any]] | None = None
     exact: Callable[..., dict[str, Any]] | None = None
     total: Callable[..., Tensor] | None = None

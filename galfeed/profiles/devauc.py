@@ -32,6 +32,11 @@ def intensity(r: Tensor, re: Tensor, kappa: Tensor) -> Tensor:
     return (kappa * (1.0 - ((r.clamp(min=sersic.TINY) / re).log() / N).exp())).exp()
 
 
+def by_square(square: Tensor, re: Tensor, kappa: Tensor, partials: bool) -> dict[str, Tensor]:
+    """f and its slopes by the squared radius ("square"), re and kappa."""
+    return sersic.by_square(square, re, re.new_full(re.shape, N), kappa, partials)
+
+
 def total(re: Tensor, kappa: Tensor) -> Tensor:
     """Integral over the plane for q = 1, square pixels."""
     return sersic.total(re, re.new_full(re.shape, N), kappa)
@@ -46,6 +51,7 @@ PROFILE: Profile = replace(
         if s.key != "5"
     ),
     intensity=intensity,
+    by_square=by_square,
     derived=derived,
     exact=exact,
     total=total,

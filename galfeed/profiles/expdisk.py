@@ -31,6 +31,16 @@ def intensity(r: Tensor, rs: Tensor) -> Tensor:
     return (-r / rs).exp()
 
 
+def by_square(square: Tensor, rs: Tensor, partials: bool) -> dict[str, Tensor]:
+    """f and its slopes by the squared radius ("square") and rs."""
+    scaled = square.sqrt().div_(-rs)
+    f = scaled.exp()
+    if not partials:
+        return {"": f}
+    steep = scaled.mul_(f)  # df / dln(r)
+    return {"": f, "square": steep / square * 0.5, "rs": steep.div_(-rs)}
+
+
 def total(rs: Tensor) -> Tensor:
     """2 pi Rs^2: the integral over the plane for q = 1 (eq. 9)."""
     return 2 * math.pi * rs**2
@@ -52,6 +62,7 @@ PROFILE = Profile(
         3: AT_BREAK,
     },
     intensity=intensity,
+    by_square=by_square,
     total=total,
     anchors={1: "", 2: "", 3: ""},  # GALFIT normalises expdisk at the centre whatever the digit
     scale="rs",

@@ -38,6 +38,15 @@ def intensity(r: Tensor, fwhm: Tensor, sigma: Tensor) -> Tensor:
     return (-0.5 * (r / sigma) ** 2).exp()
 
 
+def by_square(square: Tensor, sigma: Tensor, partials: bool) -> dict[str, Tensor]:
+    """f and its slopes by the squared radius ("square") and sigma."""
+    scaled = square * (-0.5 / sigma**2)
+    f = scaled.exp()
+    if not partials:
+        return {"": f}
+    return {"": f, "square": f * (-0.5 / sigma**2), "sigma": scaled.mul_(f).mul_(-2 / sigma)}
+
+
 def total(fwhm: Tensor, sigma: Tensor) -> Tensor:
     """2 pi sigma^2: the integral over the plane for q = 1."""
     return 2 * math.pi * sigma**2
@@ -59,6 +68,7 @@ PROFILE = Profile(
         3: AT_BREAK,
     },
     intensity=intensity,
+    by_square=by_square,
     derived=derived,
     total=total,
     anchors={1: "", 2: "", 3: BREAK},

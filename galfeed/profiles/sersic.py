@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TINY = 1e-300  # keeps log(r) finite at the centre
+LARGEST = 80.0  # of log(r / re) / n: the light has long been 0, and single precision is not left
 
 
 def derived(re: Tensor, n: Tensor) -> dict[str, Tensor]:
@@ -48,6 +49,18 @@ def intensity(r: Tensor, re: Tensor, n: Tensor, kappa: Tensor) -> Tensor:
         re: effective radius, pixels.  n: Sersic index.  kappa: kappa(n).
     """
     return (kappa * (1.0 - ((r.clamp(min=TINY) / re).log() / n).exp())).exp()
+
+
+def by_square(square: Tensor, re: Tensor, n: Tensor, kappa: Tensor, partials: bool) -> dict[str, Tensor]:
+    """f and its slopes by the squared radius ("square"), re, n and kappa."""
+    scaled = square.log().mul_(0.5 / n).sub_(re.log() / n).clamp_(max=LARGEST)
+    power = scaled.exp()
+    if not partials:
+        return {"": power.mul_(-kappa).add_(kappa).exp_()}
+    missing = 1.0 - power
+    f = (kappa * missing).exp_()
+    steep = power.mul_(f).mul_(kappa / n)  # -df / dln(r)
+    return {"": f, "square": steep / square * -0.5, "re": steep / re, "n": scaled.mul_(steep), "kappa": missing.mul_(f)}
 
 
 def total(re: Tensor, n: Tensor, kappa: Tensor) -> Tensor:
@@ -74,6 +87,7 @@ PROFILE = Profile(
         3: AT_BREAK_RADIUS,
     },
     intensity=intensity,
+    by_square=by_square,
     derived=derived,
     exact=exact,
     total=total,

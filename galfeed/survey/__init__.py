@@ -1,0 +1,204 @@
+"""Many jobs in one call: worker processes, a catalogue, and a journal to go on from."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+
+from galfeed.errors import GalfeedError
+from galfeed.options import Options
+from galfeed.survey import catalog, devices, journal, pool, rows, worker
+from galfeed.survey.entries import Entry, find
+from galfeed.survey.journal import Journal, State
+from galfeed.survey.pool import Pipeline, Pool
+from galfeed.survey.rows import Row
+from galfeed.survey.stages import Outcome, Unit
+
+__all__ = ["Entry", "Interrupted", "Outcome", "Summary", "find", "run"]
+
+CHUNK = 64
+"""Jobs of a unit, at most: more in one fit gain nothing on a CPU."""
+
+TOGETHER = 1024
+"""Jobs that a GPU fits together, at most."""
+
+PIPED = {"cuda"}
+"""Kinds of devices that are fed and relieved by other processes."""
+
+ROUNDS = 2
+"""A unit is at most this part of a worker's share of what is left."""
+
+LEAST = 16
+"""Jobs of a unit, unless there are fewer for each worker."""
+
+SIGNALLED = 128
+"""What a shell adds to the number of a signal."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a batch ended.
+
+    Args:
+        outcomes: one a job, in their order.
+        trouble: why there is no catalogue, though there should be one.
+        journal: where it is.
+        workers: how many processes there were.
+        wall: seconds.
+        phases: seconds of all processes together, by what they did.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    trouble: str
+    journal: Path
+    workers: int
+    wall: float
+    phases: dict[str, float]
+
+    def timing(self) -> dict[str, object]:
+        """Where the time went, for JSON."""
+        return {"jobs": len(self.outcomes), "workers": self.workers, "wall": self.wall, "phases": self.phases}
+
+
+class Interrupted(Exception):
+    """A batch was asked to end before it was done.
+
+    Args:
+        code: the exit code that says so.
+    """
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def run(
+    entries: Sequence[Entry],
+    asked: Options,
+    follow: Callable[[Outcome | None], None],
+    warn: Callable[[str], None],
+) -> Summary:
+    """Do all jobs, or those that a killed run has left.
+
+    Args:
+        follow: told each outcome, and None from time to time.
+        warn: told what is odd, a line each.
+
+    Raises:
+        GalfeedError: nothing could be done: no journal, no worker, or a catalogue of an unknown kind.
+    """
+    start = time.monotonic()
+    if asked.catalog is not None:
+        catalog.check(asked.catalog)
+    targets = devices.choose(asked.device)
+    asked = replace(asked, device=targets[0].partition(":")[0])
+    path = journal.name_of(asked)
+    log, state, resumed = journal.open_journal(path, entries, asked)
+    if asked.resume and not resumed:
+        warn(f"{path}: there is no journal to go on with: all jobs are done from the beginning")
+    try:
+        left = _left(entries, state, log)
+        outcomes = {index: Outcome.of(index, row) for index, row in state.rows.items()}
+        for outcome in outcomes.values():
+            follow(outcome)
+
+        def hear(outcome: Outcome | None) -> None:
+            if outcome is not None:
+                outcomes[outcome.index] = outcome
+            follow(outcome)
+
+        workers = asked.workers or _cores()
+        made: Pool
+        if asked.device in PIPED:
+            workers = max(workers - len(targets), 1)
+            units = [*_units(left, state, CHUNK, workers)]
+            workers = min(workers, max(len(units), 1))
+            made = Pipeline(entries, units, asked, log, hear, workers, targets, asked.chunk or TOGETHER)
+            workers += len(targets)
+        else:
+            units = [*_units(left, state, asked.chunk or CHUNK, 0 if asked.chunk else workers)]
+            workers = min(workers, len(units))
+            made = Pool(entries, units, asked, log, hear, workers)
+        with _interruptible():
+            made.run(catalog.prepare if asked.catalog is not None else lambda: None)
+        trouble = ""
+        if asked.catalog is not None:
+            try:
+                with made.clock.phase("catalogue"):
+                    catalog.write(asked.catalog, _rows(entries, log.state(), outcomes))
+            except GalfeedError as error:
+                trouble = str(error)
+    finally:
+        log.close()
+    wall = time.monotonic() - start
+    ended = tuple(outcomes[entry.index] for entry in entries)
+    return Summary(ended, trouble, path, workers, wall, made.clock.phases)
+
+
+def _cores() -> int:
+    """Cores that the process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C and a request to end become :class:`Interrupted`.
+
+    Raises:
+        Interrupted: one of them came.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        for each in worker.STOPPING:  # it is being done
+            signal.signal(each, signal.SIG_IGN)
+        raise Interrupted(SIGNALLED + number)
+
+    old = {each: signal.signal(each, end) for each in worker.STOPPING} if _is_main() else {}
+    try:
+        yield
+    finally:
+        for each, handler in old.items():
+            signal.signal(each, handler)
+
+
+def _is_main() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _left(entries: Sequence[Entry], state: State, log: Journal) -> list[Entry]:
+    """The jobs that are still to be done; those that have failed are tried again."""
+    for index in [index for index, row in state.rows.items() if row["status"] == rows.FAILED]:
+        del state.rows[index]
+    return [entry for entry in entries if not pool.settle(entry, state, log)]
+
+
+def _units(left: Sequence[Entry], state: State, most: int, workers: int) -> Iterator[Unit]:
+    """The jobs in units, as large as can be, and smaller towards the end, so that all workers end together.
+
+    Args:
+        most: jobs of a unit.
+        workers: how many share the work; 0: all units are of this size.
+    """
+    start = 0
+    while start < len(left):
+        size = most
+        if workers:
+            least = min(LEAST, -(-len(left) // workers))
+            size = min(most, max((len(left) - start) // (ROUNDS * workers), least))
+        chunk = tuple(left[start : start + size])
+        yield Unit(chunk, {e.index: state.intents[e.index] for e in chunk if e.index in state.intents})
+        start += size
+
+
+def _rows(entries: Sequence[Entry], state: State, outcomes: dict[int, Outcome]) -> Iterator[Row]:
+    """All rows in order; of a job whose row could not be put down, what is known."""
+    for entry in entries:
+        outcome = outcomes[entry.index]
+        yield state.rows.get(entry.index) or rows.failed(entry, outcome.code, outcome.message)

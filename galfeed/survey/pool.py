@@ -1,0 +1,418 @@
+"""The main process of a batch: hands units of jobs to workers, and outlives those that die."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from multiprocessing import connection, get_context
+from multiprocessing.process import BaseProcess
+from typing import Literal
+
+from galfeed.clock import Clock
+from galfeed.errors import GalfeedError
+from galfeed.options import Options
+from galfeed.survey import parcel, rows, worker
+from galfeed.survey.entries import Entry
+from galfeed.survey.journal import Journal, State
+from galfeed.survey.stages import Outcome, Unit
+from galfeed.survey.turns import Turns
+from galfeed.survey.worker import Broken, Done, Fit, Message, Read, Ready, Turn, Work, Write
+
+TICK = 0.5
+"""Seconds between two looks at the clock of the progress bar."""
+
+GRACE = 5.0
+"""Seconds that a worker has to end when it is asked to."""
+
+AHEAD = 4
+"""So many times what a fitter is given at once may be in memory."""
+
+STILLBORN = 3
+"""So many workers may die before they are ready."""
+
+
+class Worker:
+    """A process and what it has been given.
+
+    Args:
+        asked: the options, with the device that it is to use.
+        fits: whether it will be given something to fit.
+    """
+
+    def __init__(self, asked: Options, journal: Journal, fits: bool) -> None:
+        context = get_context(_method())
+        self.connection, other = context.Pipe()
+        arguments = (other, asked, journal.path, os.getpid(), fits)
+        self.process: BaseProcess = context.Process(target=worker.serve, args=arguments, daemon=True)  # type: ignore[attr-defined]
+        with warnings.catch_warnings(), _later(worker.STOPPING):
+            warnings.simplefilter("ignore", DeprecationWarning)  # threads of numpy, which survive it
+            self.process.start()
+        other.close()
+        self.asked, self.fits = asked, fits
+        self.ready = self.turn = False
+        self.task: Task | None = None
+
+    def give(self, task: Task, turn: bool = True) -> None:
+        """Let it do something, its turn to write included or not."""
+        self.task, self.turn = task, turn
+        message: object = Work(task.units[0], turn)
+        if task.stage == "read":
+            message = Read(task.units[0])
+        elif task.stage == "fit":
+            message = Fit(len(task.parcels))
+        elif task.stage == "write":
+            message = Write(task.units[0])
+        self._send(message, task.parcels)
+
+    def allow(self) -> None:
+        """Let it write, now that it has its turn."""
+        self.turn = True
+        self._send(Turn(), [])
+
+    def _send(self, message: object, parcels: Sequence[int]) -> None:
+        try:
+            self.connection.send(message)
+            for file in parcels:
+                assert self.process.pid is not None
+                parcel.send(self.connection, file, self.process.pid)
+        except OSError:  # it is dead, as will be seen
+            pass
+
+    def messages(self) -> Iterator[tuple[Message, list[int]]]:
+        """What it has said so far, with the parcels that came along."""
+        files: list[int] = []
+        try:
+            while self.connection.poll():
+                message, files = self.connection.recv(), []
+                for _ in range(message.parcels if isinstance(message, Done) else 0):
+                    files.append(parcel.receive(self.connection))
+                yield message, files
+        except (EOFError, OSError, RuntimeError):
+            _close(files)
+
+    def buried(self, wait: float) -> None:
+        self.process.join(wait)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+        self.connection.close()
+
+
+@dataclass(eq=False)
+class Task:
+    """What a worker does.
+
+    Args:
+        stage: "all" of it, or one of "read", "fit" and "write".
+        units: one; of "fit" also several.
+        parcels: files, of the jobs and, to be written, the results.
+    """
+
+    stage: Literal["all", "read", "fit", "write"]
+    units: list[Unit]
+    parcels: list[int] = field(default_factory=list)
+
+
+class Pool:
+    """Runs units in worker processes, each from its files to its files.
+
+    Args:
+        entries: all jobs of the batch.
+        units: what is to be done, in order.
+        follow: told each outcome, and None from time to time.
+        workers: how many processes.
+    """
+
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        units: Sequence[Unit],
+        asked: Options,
+        journal: Journal,
+        follow: Callable[[Outcome | None], None],
+        workers: int,
+    ) -> None:
+        self.entries, self.asked, self.journal, self.follow = entries, asked, journal, follow
+        self.pending = deque(units)
+        self.open = {entry.index for unit in units for entry in unit.entries}
+        self.turns = Turns(entry for unit in units for entry in unit.entries)
+        self.size = workers
+        self.workers: list[Worker] = []
+        self.stillborn = 0
+        self.clock = Clock()
+
+    def run(self, idle: Callable[[], None]) -> None:
+        """Do all units.
+
+        Args:
+            idle: called once when the first workers are started.
+
+        Raises:
+            GalfeedError: the workers cannot work.
+        """
+        try:
+            while self.open or any(each.task is not None for each in self.workers):
+                self.start()
+                self.assign()
+                idle()
+                idle = _nothing
+                self._listen()
+        finally:
+            for each in self.workers:
+                each.process.terminate()
+            end = time.monotonic() + GRACE
+            for each in self.workers:
+                each.buried(max(end - time.monotonic(), 0))
+
+    def start(self) -> None:
+        """Start the workers that are missing."""
+        busy = sum(each.task is not None for each in self.workers)
+        while len(self.workers) < min(self.size, busy + len(self.pending)):
+            self.workers.append(Worker(self.asked, self.journal, fits=True))
+
+    def assign(self) -> None:
+        """Give work to those that wait."""
+        for each in self.workers:
+            if each.task is None and self.pending:
+                unit = self.pending.popleft()
+                each.give(Task("all", [unit]), self.turns.free(unit.entries))
+            elif each.task is not None and not each.turn and self.turns.free(each.task.units[0].entries):
+                each.allow()
+
+    def done(self, task: Task, parcels: list[int]) -> None:
+        """A worker has done what it was given."""
+
+    def lost(self, task: Task) -> bool:
+        """A worker has died at a task.
+
+        Returns:
+            Whether its unit is a job that was tried alone, which is to blame; else what is left of it is tried again.
+        """
+        return task.units[0].alone
+
+    def _listen(self) -> None:
+        """Wait for news, and hear them."""
+        news = connection.wait([s for w in self.workers for s in (w.connection, w.process.sentinel)], TICK)
+        if not news:
+            self.follow(None)
+        for each in [w for w in self.workers if w.connection in news or w.process.sentinel in news]:
+            dead = not each.process.is_alive()
+            for message, parcels in each.messages():
+                self._hear(each, message, parcels)
+            if dead:
+                self._bury(each)
+
+    def _hear(self, each: Worker, message: Message, parcels: list[int]) -> None:
+        match message:
+            case Ready(phases):
+                each.ready, self.stillborn = True, 0
+                self._count(phases)
+            case Broken(text):
+                raise GalfeedError(f"no worker can be started: {text}")
+            case Done(phases):
+                task, each.task = each.task, None
+                self._count(phases)
+                assert task is not None
+                self.done(task, parcels)
+            case Outcome():
+                self._settle(message)
+
+    def _count(self, phases: dict[str, float]) -> None:
+        for name, seconds in phases.items():
+            self.clock.add(name, seconds)
+
+    def _settle(self, outcome: Outcome) -> None:
+        self.open.discard(outcome.index)
+        self.turns.done(self.entries[outcome.index])
+        self.follow(outcome)
+
+    def _bury(self, each: Worker) -> None:
+        """Go on after the death of a worker: what it has written is kept, the rest is tried again, job by job."""
+        self.workers.remove(each)
+        each.buried(0)
+        task, code = each.task, each.process.exitcode
+        if not each.ready:
+            self.stillborn += 1
+            if self.stillborn >= STILLBORN:
+                raise GalfeedError(f"no worker can be started: {_cause(code)}")
+        if task is None:
+            return
+        _close(task.parcels)
+        blamed = each.ready and self.lost(task)
+        for unit in reversed(task.units):
+            left = self._left(unit)
+            if not each.ready:
+                self.pending.appendleft(unit)
+            elif blamed and left:
+                self._blame(left[0], code)
+            else:
+                self.pending.extendleft(reversed(left_alone(left, unit)))
+
+    def _left(self, unit: Unit) -> list[Entry]:
+        """The jobs of a unit that are not done, by the journal."""
+        state = self.journal.state()
+        left = [entry for entry in unit.entries if entry.index in self.open]
+        for entry in list(left):
+            if settle(entry, state, self.journal):
+                left.remove(entry)
+                self._settle(Outcome.of(entry.index, state.rows[entry.index]))
+        unit.earlier.update({entry.index: state.intents[entry.index] for entry in left if entry.index in state.intents})
+        return left
+
+    def _blame(self, entry: Entry, code: int | None) -> None:
+        row = rows.failed(entry, 1, entry.located(f"the process that worked on it {_cause(code)}"))
+        with suppress(GalfeedError):
+            self.journal.failed(entry.index, row)
+        self._settle(Outcome.of(entry.index, row))
+
+
+class Pipeline(Pool):
+    """Runs units through readers, one fitter for each device, and writers, with shared memory in between.
+
+    Args:
+        devices: of the fitters.
+        most: how many jobs a fitter is given at once.
+    """
+
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        units: Sequence[Unit],
+        asked: Options,
+        journal: Journal,
+        follow: Callable[[Outcome | None], None],
+        workers: int,
+        devices: Sequence[str],
+        most: int,
+    ) -> None:
+        super().__init__(entries, units, asked, journal, follow, workers)
+        self.devices, self.most = devices, most
+        self.read: list[tuple[Unit, int]] = []
+        self.fitted: list[tuple[Unit, list[int]]] = []
+        self.flying: dict[int, Unit] = {}
+
+    def start(self) -> None:
+        fitting = [each.asked.device for each in self.workers if each.fits]
+        for device in self.devices:
+            if device not in fitting:
+                self.workers.append(Worker(replace(self.asked, device=device), self.journal, fits=True))
+        while len(self.workers) < len(self.devices) + self.size:
+            self.workers.append(Worker(self.asked, self.journal, fits=False))
+
+    def assign(self) -> None:
+        for each in self.workers:
+            if each.task is None:
+                task = self._to_fit() if each.fits else self._to_write() or self._to_read()
+                if task is not None:
+                    each.give(task)
+
+    def _to_fit(self) -> Task | None:
+        """What has been read, as much as fits together."""
+        task = Task("fit", [])
+        number = 0
+        while self.read:
+            unit, file = self.read[0]
+            number += len(unit.entries)
+            if task.units and (number > self.most or unit.alone):
+                break
+            del self.read[0]
+            task.units.append(unit)
+            task.parcels.append(file)
+            if unit.alone:
+                break
+        return task if task.units else None
+
+    def _to_write(self) -> Task | None:
+        """The first that has been fitted and that nothing must be written before."""
+        for place, (unit, files) in enumerate(self.fitted):
+            if self.turns.free(unit.entries):
+                del self.fitted[place]
+                return Task("write", [unit], files)
+        return None
+
+    def _to_read(self) -> Task | None:
+        """The next unit, unless there is enough in memory; the first of all that are left never waits."""
+        if not self.pending:
+            return None
+        first = self.pending[0].entries[0].index
+        full = sum(len(unit.entries) for unit in self.flying.values()) >= AHEAD * self.most * len(self.devices)
+        if full and first > min(self.flying):
+            return None
+        unit = self.pending.popleft()
+        self.flying[first] = unit
+        return Task("read", [unit])
+
+    def done(self, task: Task, parcels: list[int]) -> None:
+        match task.stage:
+            case "read":
+                self.read.append((task.units[0], parcels[0]))
+                self.read.sort(key=lambda each: each[0].entries[0].index)
+            case "fit":
+                files = zip(task.parcels, parcels, strict=True)
+                self.fitted += [(unit, [*both]) for unit, both in zip(task.units, files, strict=True)]
+                self.fitted.sort(key=lambda each: each[0].entries[0].index)
+            case _:
+                _close(task.parcels)
+                del self.flying[task.units[0].entries[0].index]
+
+    def lost(self, task: Task) -> bool:
+        for unit in task.units:
+            del self.flying[unit.entries[0].index]
+        return task.units[0].alone
+
+
+def left_alone(left: Sequence[Entry], unit: Unit) -> list[Unit]:
+    """Units of one job each for what is left of one."""
+    return [Unit((e,), {i: old for i, old in unit.earlier.items() if i == e.index}, alone=True) for e in left]
+
+
+def _close(files: Sequence[int]) -> None:
+    for file in files:
+        os.close(file)
+
+
+def settle(entry: Entry, state: State, journal: Journal) -> bool:
+    """Whether a job is done: the journal says so, or all of its outputs are there, which is then put down."""
+    if entry.index in state.rows:
+        return True
+    intent = state.intents.get(entry.index)
+    if intent is None or not intent.logged(entry.folder):
+        return False
+    journal.done(entry.index)
+    state.rows[entry.index] = state.intents.pop(entry.index).row
+    return True
+
+
+@contextmanager
+def _later(signals: Collection[signal.Signals]) -> Iterator[None]:
+    """Signals wait: a new process is told what to do with them first."""
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, old)
+
+
+def _cause(code: int | None) -> str:
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name
+        return f"was killed by {name}{' (out of memory?)' if name == 'SIGKILL' else ''}"
+    return f"ended with exit code {code}"
+
+
+def _method() -> str:
+    """How processes are made: quickly, unless this one has threads, or torch, which do not survive it."""
+    alone = threading.active_count() == 1 and "torch" not in sys.modules
+    return "fork" if sys.platform == "linux" and alone else "spawn"
+
+
+def _nothing() -> None:
+    """What is done the second time."""

@@ -1,0 +1,216 @@
+"""The journal: a job that is interrupted anywhere is done once in the end, and looks as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from stamps import stamp, tree
+
+from galfeed import survey
+from galfeed.clock import Clock
+from galfeed.errors import GalfeedError
+from galfeed.options import parse
+from galfeed.output import files, restart
+from galfeed.survey import entries, journal, pool, stages
+from galfeed.survey.journal import Journal, state_of
+from galfeed.survey.stages import Unit
+
+WORDS = (".", "--json", "-outsig", "--journal", "../journal")
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """Three jobs in a folder, read and fitted: the folder, the jobs, the results."""
+    folder = tmp_path_factory.mktemp("jobs") / "jobs"
+    for seed, name in enumerate("abc"):
+        stamp(folder, name, seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        asked = parse([*WORDS])
+        jobs = [stages.read(entry, asked, Clock()) for entry in entries.find(asked)]
+        return folder, jobs, stages.Fitter(asked).fit(jobs)
+
+
+@pytest.fixture
+def folder(fitted, tmp_path, monkeypatch):
+    target = shutil.copytree(fitted[0], tmp_path / "jobs")
+    monkeypatch.chdir(target)
+    return target
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing is caught, nothing is put in order."""
+
+
+class Deadline:
+    """Kills the process at its n-th change of a file: before it, or between it and the next."""
+
+    def __init__(self, monkeypatch, moment: int) -> None:
+        self.left = moment
+        for module, name in ((files, "replace"), (files, "append"), (restart, "claim"), (Journal, "put")):
+            monkeypatch.setattr(module, name, self.counted(getattr(module, name)))
+        monkeypatch.setattr(files.Draft, "name", self.counted(files.Draft.name))
+
+    def counted(self, change):
+        def act(*arguments):
+            self.tick()
+            result = change(*arguments)
+            self.tick()
+            return result
+
+        return act
+
+    def tick(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Killed
+
+
+def work(fitted, resume: bool) -> list[int]:
+    """What a worker does with the unit of all jobs; returns those that were written."""
+    asked = parse([*WORDS, *(["--resume"] if resume else [])])
+    found = entries.find(asked)
+    log, state, resumed = journal.open_journal(journal.name_of(asked), found, asked)
+    assert resumed == resume
+    try:
+        left = [entry for entry in found if not pool.settle(entry, state, log)]
+        writer = stages.Writer(Unit(tuple(left), state.intents), asked, log, Clock())
+        for entry in left:
+            assert writer.write(entry, fitted[1][entry.index], fitted[2][entry.index]).code == 0
+    finally:
+        log.close()
+    return [entry.index for entry in left]
+
+
+@pytest.fixture(scope="module")
+def whole(fitted, tmp_path_factory):
+    """All files after an undisturbed run, and the rows of its journal."""
+    folder = shutil.copytree(fitted[0], tmp_path_factory.mktemp("whole") / "jobs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert work(fitted, resume=False) == [0, 1, 2]
+    return tree(folder), state_of(folder.parent / "journal").rows
+
+
+def test_an_interruption_at_any_change_of_a_file_leaves_no_trace(fitted, whole, folder):
+    moment = 0
+    while True:
+        moment += 1
+        shutil.rmtree(folder)
+        shutil.copytree(fitted[0], folder)
+        os.chdir(folder)
+        with pytest.MonkeyPatch.context() as patch:
+            Deadline(patch, moment)
+            try:
+                work(fitted, resume=False)
+                break
+            except Killed:
+                pass
+        assert set(work(fitted, resume=True)) <= {0, 1, 2}
+        # a file that is about to take the place of another has a hidden name for a moment
+        left = {name: content for name, content in tree(folder).items() if not name.startswith(".galfeed-")}
+        assert left == whole[0], moment
+        state = state_of(Path("../journal"))
+        assert state.rows == whole[1] and not state.intents
+        assert work(fitted, resume=True) == []
+    assert moment > 3 * 2 * 7
+
+
+def test_two_interruptions_of_one_job(fitted, whole, folder):
+    for moment in (8, 6, 5, 9):
+        with pytest.MonkeyPatch.context() as patch:
+            Deadline(patch, moment)
+            with pytest.raises(Killed):
+                work(fitted, resume=Path("../journal").exists())
+    work(fitted, resume=True)
+    assert tree(folder) == whole[0]
+
+
+@pytest.mark.parametrize("part", [1, 100, 500])
+def test_half_an_entry_of_the_log_is_taken_back(fitted, whole, folder, monkeypatch, part):
+    def torn(path, text):
+        with open(path, "a") as log:
+            log.write(text[:part])
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "append", torn)
+        with pytest.raises(Killed):
+            work(fitted, resume=False)
+    assert work(fitted, resume=True) == [0, 1, 2]
+    assert tree(folder) == whole[0]
+
+
+def test_a_restart_file_of_another_run_is_left_alone(fitted, folder):
+    with pytest.MonkeyPatch.context() as patch:
+        Deadline(patch, 7)  # after the intent
+        with pytest.raises(Killed):
+            work(fitted, resume=False)
+    assert state_of(Path("../journal")).intents[0].restart == "galfit.01"
+    Path("galfit.01").write_text("mine")
+    work(fitted, resume=True)
+    assert Path("galfit.01").read_text() == "mine"
+    assert sorted(path.name for path in Path().glob("galfit.*")) == [f"galfit.0{number}" for number in range(1, 5)]
+    assert Path("fit.log").read_text().count("Restart file    : galfit.02") == 1
+
+
+def test_a_torn_record_spoils_no_other(fitted, whole, folder):
+    with pytest.MonkeyPatch.context() as patch:
+        Deadline(patch, 20)
+        with pytest.raises(Killed):
+            work(fitted, resume=False)
+    with open("../journal", "a") as log:
+        log.write('\n{"done":2,"row":{"menu":"c.fee')
+    work(fitted, resume=True)
+    assert tree(folder) == whole[0]
+
+
+def test_failed_jobs_are_tried_again(fitted, folder):
+    work(fitted, resume=False)
+    log, state = Journal(Path("../journal")), state_of(Path("../journal"))
+    row = state.rows[1] | {"status": "failed", "exit_code": 2}
+    log.failed(1, row)
+    state = state_of(Path("../journal"))
+    assert [entry.index for entry in survey._left(entries.find(parse([*WORDS])), state, log)] == [1]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [("a.feedme b.feedme", "3 input files, this run 2"), (". -imax 3", "max_iterations"), (". --exact", "exact")],
+)
+def test_another_run_is_not_gone_on_with(fitted, folder, words, says):
+    work(fitted, resume=False)
+    before = Path("../journal").read_bytes()
+    asked = parse([*words.split(), "--json", "-outsig", "--journal", "../journal", "--resume"])
+    with pytest.raises(GalfeedError, match=says) as error:
+        journal.open_journal(journal.name_of(asked), entries.find(asked), asked)
+    assert "\n" not in str(error.value)
+    assert Path("../journal").read_bytes() == before
+
+
+def test_without_resume_the_old_journal_is_kept_aside(fitted, folder):
+    Path("../journal").write_text("old")
+    work(fitted, resume=False)
+    assert Path("../journal.old").read_text() == "old"
+    assert json.loads(Path("../journal").read_text().splitlines()[0])["jobs"] == 3
+
+
+def test_a_journal_in_use_is_refused(fitted, folder, monkeypatch):
+    work(fitted, resume=False)
+    monkeypatch.setattr(journal, "PATIENCE", 0.2)
+    script = "import sys; from galfeed.survey.journal import Journal; from pathlib import Path"
+    hold = f"{script}; log = Journal(Path('../journal')); print('held', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"held\n"
+        start = time.monotonic()
+        with pytest.raises(GalfeedError, match="another run is using this journal"):
+            work(fitted, resume=True)
+        assert time.monotonic() - start < 5
+        other.stdin.close()
