@@ -1,5 +1,6 @@
 """Plain ellipses drawn the quick way: the same light and derivatives as on the general path."""
 
+import numpy as np
 import pytest
 import torch
 from simulate import typical
@@ -86,7 +87,7 @@ def test_agrees_with_the_general_path(name, derivatives, first):
     y = (torch.arange(37).double() + first[1]).expand(6, -1)
     expected = general(light, values, wanted, x, y)
     accurate = light.profile.sampling.accurate  # other nodes for the same integral
-    for dtype, limit in ((torch.float64, 3e-5 if accurate else 1e-9), (torch.float32, 3e-5)):
+    for dtype, limit in ((torch.float64, 3e-5 if accurate else 1e-7), (torch.float32, 3e-5)):
         found = quick(light, values, ("", *wanted), x, y, dtype)
         assert found.shape == expected.shape
         for word, image, other in zip(("", *wanted), found, expected, strict=True):
@@ -130,7 +131,7 @@ def test_small_cores(derivatives):
         ("", *wanted), quick(light, values, ("", *wanted), x, y), general(light, values, wanted, x, y), strict=True
     ):
         error = (image - other).abs().amax((1, 2)) / other.abs().amax((1, 2))
-        assert error[covered].max() < 1e-11, word
+        assert error[covered].max() < 1e-7, word
 
 
 def test_what_is_left_to_the_general_path():
@@ -154,3 +155,11 @@ def test_leaves_the_rest_to_the_general_path():
     assert not centred.applies(plain, 2)
     assert not centred.applies(Light(plain.profile, 0, Shape(), (), plain.lengths, "exact"), 1)
     assert {"sersic", "devauc", "gaussian", "expdisk"} == set(PLAIN)
+
+
+def test_few_points_have_the_mean_of_a_grid():
+    points, weights = centred.gauss_of_grid(20, 8)
+    grid = (np.arange(20) + 0.5) / 20 - 0.5
+    for degree in range(16):
+        assert (weights * points**degree).sum() == pytest.approx((grid**degree).mean(), abs=1e-15)
+    assert (weights * points**16).sum() != pytest.approx((grid**16).mean(), rel=1e-6)

@@ -66,8 +66,8 @@ MAY_IMPORT = {
     "fit.final": "fit.params job model.hygiene",
     "output.marks": "job profiles",
     "fit.attempts": "fit.lm fit.params model.psf result model.scene",
-    "fit.batch": "fit.attempts fit.couplings fit.final fit.lm fit.params images.exposure job model.hygiene model.light model.render model.scene "
-    "model.shape model.supported output.marks result",
+    "fit.batch": "fit.attempts fit.couplings fit.final fit.lm fit.params images.exposure job model.hygiene model.light "
+    "model.render model.scene model.shape model.supported output.marks result",
     "fit.doubts": "images.exposure job model.enclosed model.psf model.render model.scene",
     "fit": "fit.batch fit.doubts",
     # outputs

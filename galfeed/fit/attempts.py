@@ -143,7 +143,7 @@ def _other_side(own: Parameters, scene: Scene, solution: Solution) -> Attempt | 
 def _merged(best: Solution, attempt: Attempt, other: Solution) -> Solution:
     """Put in the rows of an attempt that are lower, or that end a failure."""
     unknowns, chi2, matrix = best.unknowns.clone(), best.chi2.clone(), best.matrix.clone()
-    left, foreign = best.left.clone(), best.foreign.clone()
+    left, ahead, foreign = best.left.clone(), best.ahead.clone(), best.foreign.clone()
     status, iterations = list(best.status), list(best.iterations)
     failed, works = singular(best.matrix), ~singular(other.matrix)
     for i, row in enumerate(attempt.rows.tolist()):
@@ -151,6 +151,6 @@ def _merged(best: Solution, attempt: Attempt, other: Solution) -> Solution:
         ends_failure = bool(failed[row] & works[i]) or status[row].failed
         if bool(other.chi2[i] < chi2[row]) or (ends_failure and not other.status[i].failed):
             unknowns[row], chi2[row], matrix[row] = other.unknowns[i], other.chi2[i], other.matrix[i]
-            left[row], foreign[row] = other.left[i], other.foreign[i]
+            left[row], ahead[row], foreign[row] = other.left[i], other.ahead[i], other.foreign[i]
             status[row] = other.status[i]
-    return Solution(unknowns, chi2, matrix, left, status, iterations, foreign)
+    return Solution(unknowns, chi2, matrix, left, ahead, status, iterations, foreign)

@@ -31,7 +31,7 @@ from galfeed.result import FitResult, Iteration, Status
 
 FIT, MODEL, BLOCK, SUBCOMPONENTS = 0, 1, 2, 3  # P)
 
-TOLERANCE = 1e-5  # of chi^2/nu: the fall of chi^2 still to be had at convergence; (0.001 error bars)^2
+TOLERANCE = 1e-4  # of chi^2/nu: the fall of chi^2 still to be had at convergence; (0.001 error bars)^2
 BEFORE_THE_FIRST = 1e27  # chi^2 that GALFIT's first line compares with
 SINGLE = 2.0**-24  # relative precision of the images that GALFIT computes and writes
 SETTLED = 1e-3  # of chi^2/nu: likewise after a step that led nowhere
@@ -222,10 +222,10 @@ class _Batch:
         chi2, floor = torch.empty_like(below), torch.empty_like(below)
         residual = torch.empty_like(self.data[: len(rows)])
         for some in steps(image):
-            own_root = self.root[rows[some]]
-            torch.sub(self.data[rows[some]], image[some], out=residual[some]).mul_(own_root)
+            numbersroot = self.root[rows[some]]
+            torch.sub(self.data[rows[some]], image[some], out=residual[some]).mul_(numbersroot)
             chi2[some] = residual[some].square().flatten(1).sum(1)
-            floor[some] = (own_root * image[some]).square_().flatten(1).sum(1).mul_(SINGLE**2)
+            floor[some] = (numbersroot * image[some]).square_().flatten(1).sum(1).mul_(SINGLE**2)
         moving = len(own.moving)
         gradient, matrix = slopes.new_zeros(len(rows), moving), slopes.new_zeros(len(rows), moving, moving)
         chosen = self._of_interest(chi2, below)
@@ -264,7 +264,6 @@ class _Batch:
         max_iterations: int,
         report: Callable[[int, Iteration], None] | None,
     ) -> list[FitResult]:
-        every = torch.arange(len(self.jobs), device=self.device)
         ndof = self.good - len(own.free)
         scale = ndof.clamp(min=1)
         positive = [i for i, spec in enumerate(self.scene.specs) if spec.positive]
@@ -308,42 +307,51 @@ class _Batch:
             )
             if not attempt.sturdy:
                 return solution
-            values = own.start.index_copy(0, rows, use.values(solution.unknowns, rows)[0])
-            return replace(solution, unknowns=own.unknowns(values)[rows], foreign=torch.ones_like(solution.foreign))
+            reached, ahead = (
+                own.unknowns(own.start.index_copy(0, rows, use.values(unknowns, rows)[0]))[rows]
+                for unknowns in (solution.unknowns, solution.ahead)
+            )
+            return replace(solution, unknowns=reached, ahead=ahead, foreign=torch.ones_like(solution.foreign))
 
         solution, attempts = fit_attempts(minimise, own, sturdy, self.scene, TOLERANCE / scale)
-        values, _ = own.values(solution.unknowns, every)
-        jobs = [self._final(row, numbers, own) for row, numbers in enumerate(values.tolist())]
-        return self._finished(own, jobs, ndof, solution, attempts)
+        return self._finished(own, ndof, solution, attempts)
 
     def _finished(
         self,
         own: Parameters,
-        jobs: list[Job],
         ndof: Tensor,
         solution: lm.Solution,
         attempts: list[int],
     ) -> list[FitResult]:
         """Error bars at the solution, in the units of the menu."""
-        values = self._values(jobs)
-        every = torch.arange(len(jobs), device=self.device)
-        shown = np.empty((len(jobs), *self.scene.frame.shape))
+        every = torch.arange(len(self.jobs), device=self.device)
+        shown = np.empty((len(self.jobs), *self.scene.frame.shape))
+        reached, _ = own.values(solution.ahead, every)
+        jobs, values, true, floor = self._looked_at(own, reached, every, shown)
+        above = ~(true.chi2 <= solution.chi2 * (1 + 10 * TOLERANCE / ndof.clamp(min=1)))
+        back = torch.nonzero(above & (solution.ahead != solution.unknowns).any(1))[:, 0]
+        if len(back):  # the last step, not looked at before, crossed a jump of the moved PSF
+            reached[back] = own.values(solution.unknowns[back], back)[0]
+            again, values[back], normal, floor[back] = self._looked_at(own, reached[back], back, shown)
+            for row, job in zip(back.tolist(), again, strict=True):
+                jobs[row] = job
+            for part, new in zip(true, normal, strict=True):
+                part[back] = new
         slopes, true_slopes = (own.value_slopes(values, galfit=d == "galfit") for d in (self._derivatives, "true"))
-        true, floor = self._normal(values, true_slopes, own, every, "true", images=shown)
         galfits = true.matrix
         if not (self.scene.derivatives_agree and torch.equal(slopes, true_slopes)):
             galfits = solution.matrix.clone()  # but where that is of other numbers
-            other = solution.foreign | (values != own.values(solution.unknowns, every)[0]).any(1)
+            other = solution.foreign | (values != reached).any(1)
             if own.tied:
                 other |= True
             rows = torch.nonzero(other)[:, 0]
             if len(rows):
                 galfits[rows] = self._normal(values[rows], slopes[rows], own, rows, self._derivatives)[0].matrix
         free = tuple(self.scene.refs[column] for column in own.free)
-        chi2nu = solution.chi2 / ndof.clamp(min=1)
-        numbers = (true.matrix, galfits, floor, solution.chi2, chi2nu, ndof)
+        chi2 = torch.where(true.chi2.isfinite(), true.chi2, solution.chi2)
+        numbers = (true.matrix, galfits, floor, chi2, chi2 / ndof.clamp(min=1), ndof)
         results = []
-        for row, (job, matrix, galfit, least, chi2, nu, left) in enumerate(
+        for row, (job, matrix, galfit, least, sum_, reduced, left) in enumerate(
             zip(jobs, *(t.cpu().numpy() for t in numbers), strict=True)
         ):
             ended = solution.status[row]
@@ -354,7 +362,7 @@ class _Batch:
                 covariance = np.full((len(free), len(free)), np.nan)
                 errors = np.full(len(free), np.nan)
             else:
-                errors = (galfit_errors if self.accuracy == "galfit" else usual_errors)(galfit_covariance, nu)
+                errors = (galfit_errors if self.accuracy == "galfit" else usual_errors)(galfit_covariance, reduced)
             marked: dict[ParamRef, Parameter] = {}
             for ref, error in zip(free, errors, strict=True):
                 marked[ref] = replace(job.parameter(ref), error=float(error))
@@ -362,7 +370,7 @@ class _Batch:
                 FitResult(
                     job=job.updated(marked),
                     status=ended,
-                    chi2=float(chi2),
+                    chi2=float(sum_),
                     ndof=int(left),
                     free=free,
                     covariance=covariance,
@@ -373,6 +381,18 @@ class _Batch:
                 )
             )
         return results
+
+    def _looked_at(
+        self, own: Parameters, values: Tensor, rows: Tensor, shown: np.ndarray
+    ) -> tuple[list[Job], Tensor, Normal, Tensor]:
+        """Jobs with numbers (b, V) as they are shown, these, their true normal equations, and the threshold of effect.
+
+        Their images are put into ``shown`` (B, H, W).
+        """
+        jobs = [self._final(row, numbers, own) for row, numbers in zip(rows.tolist(), values.tolist(), strict=True)]
+        final_numbers = self._values(jobs)
+        normal, floor = self._normal(final_numbers, own.value_slopes(final_numbers), own, rows, "true", images=shown)
+        return jobs, final_numbers, normal, floor
 
     @property
     def _derivatives(self) -> Derivatives:

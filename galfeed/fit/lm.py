@@ -23,6 +23,7 @@ from galfeed.result import Status
 LEAST_DAMPING, MOST_DAMPING = 1e-30, 1e10
 NOTHING = 1e-38  # a chi^2 that single precision, in which images are kept, cannot tell from 0
 RUNNING = -1
+UNDAMPED = 1e-12
 SINGULAR = 1e-14  # smallest eigenvalue of a normal matrix scaled to unit diagonal
 
 
@@ -71,6 +72,7 @@ class Solution:
     Args:
         unknowns: (B, P).  chi2: (B,).  matrix: (B, P, P) J^T W J there.
         left: (B,) fall of chi^2 that the undamped step still promises, as a fraction of it.
+        ahead: (B, P) where that step leads a problem that has converged; of others, ``unknowns``.
         status, iterations: how each ended and after how many steps tried.
         foreign: (B,) the matrix is not of these unknowns.
     """
@@ -79,6 +81,7 @@ class Solution:
     chi2: Tensor
     matrix: Tensor
     left: Tensor
+    ahead: Tensor
     status: list[Status]
     iterations: list[int]
     foreign: Tensor
@@ -241,9 +244,11 @@ def minimise(
             report(Step(number, told, unknowns[told], chi2[told], 0 - fall[running], damping[told]))
     codes = torch.where(ends == RUNNING, _code(Status.MAX_ITERATIONS), ends).tolist()
     status = [tuple(Status)[code] for code in codes]
-    return Solution(
-        unknowns, chi2, matrix, promised(everyone), status, iterations.tolist(), foreign=torch.zeros_like(refused)
-    )
+    last = unknowns + _step(unknowns, gradient, matrix, torch.full_like(damping, UNDAMPED), limits)
+    certain = (ends == _code(Status.CONVERGED)) & ~refused & last.isfinite().all(1)
+    ahead = torch.where(certain[:, None], limits.clamp(canonical(last) if canonical else last), unknowns)
+    foreign = torch.zeros_like(refused)
+    return Solution(unknowns, chi2, matrix, promised(everyone), ahead, status, iterations.tolist(), foreign)
 
 
 def _code(status: Status) -> int:
@@ -309,6 +314,6 @@ def _aligned(matrices: Tensor) -> Tensor:
 
 def _promise(here: Tensor, gradient: Tensor, matrix: Tensor, limits: Limits) -> Tensor:
     """(b,) fall of chi^2 that the undamped step predicts, g^T A^-1 g."""
-    step = _step(here, gradient, matrix, gradient.new_full((len(gradient),), 1e-12), limits)
+    step = _step(here, gradient, matrix, gradient.new_full((len(gradient),), UNDAMPED), limits)
     promise = (step * gradient).sum(1)
     return torch.where(promise >= 0, promise, math.inf)

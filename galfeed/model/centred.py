@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -33,8 +34,11 @@ ODD = ("xc", "yc")
 IMAGE = ""
 """Name of the light itself among those of its partial derivatives."""
 
-NODES = 20
-"""Gauss-Legendre nodes an axis of a pixel where GALFIT's grid is as good as the integral."""
+NODES = 20, 12
+"""Gauss-Legendre nodes an axis where GALFIT's grid is as good as the integral: near the centre, and farther."""
+
+FAR, FAR_NODES, FLAT = 2.0, 8, 0.2
+"""From this distance on, so many points an axis have the sum over GALFIT's grid, for axis ratios not below the last."""
 
 CENTRAL_NODES = (8, 25)
 """Nodes along and across each of two triangles from the centre to a border of the central pixel; as many points."""
@@ -44,6 +48,9 @@ FLATTEST, SMALLEST = 0.15, 0.05
 
 GRIDDED = 1.0
 """Pixels along the minor axis below which GALFIT's grid in the central pixel is not as good as the integral."""
+
+IN_CACHE = 8
+"""Images whose samples near the centre are drawn together on a CPU."""
 
 Spread = Callable[[Tensor], Tensor]
 """From numbers (B,), one an image, to one a point."""
@@ -255,8 +262,12 @@ def patch(ellipse: Ellipse, sampled: Samples) -> Tensor:
         sampled: of this ellipse.
     """
     near = _near(ellipse.light.profile.sampling, ellipse.dtype, ellipse.amplitude.device)
-    means = _means(ellipse, near, sampled)
-    half = ellipse.draw(means, _listed, ellipse.amplitude.new_empty(len(ellipse.names), *sampled.counts.shape))
+    half = ellipse.amplitude.new_empty(len(ellipse.names), *sampled.counts.shape)
+    size = IN_CACHE if half.device.type == "cpu" else half.shape[1]
+    for start in range(0, half.shape[1], max(size, 1)):
+        some = slice(start, start + size)
+        own = ellipse.take(some)
+        own.draw(_means(own, near, Samples(sampled.counts[some], sampled.core[some])), _listed, half[:, some])
     opposite = half[:, :, near.mirrored]
     sign = half.new_tensor([-1.0 if name in ODD else 1.0 for name in ellipse.names])
     return torch.cat([half, opposite * sign[:, None, None]], dim=2)
@@ -305,15 +316,23 @@ def _means(ellipse: Ellipse, near: _Near, sampled: Samples) -> dict[str, Tensor]
         return number[image, None]
 
     first = sampled.counts[:, : near.inner]
-    image, pixel = torch.nonzero((first > near.largest) | (first < 0), as_tuple=True)
-    inner = ellipse.evaluate(near.inner_x[pixel], near.inner_y[pixel], chosen)
+    finely = (first > near.largest) | (first < 0)
+    few = finely & (torch.arange(near.inner, device=first.device) >= near.close)
+    if not ellipse.light.profile.sampling.accurate:
+        few &= ellipse.values["q"][:, None] >= FLAT
+    inner = []
+    for which, nodes in ((finely & ~few, near.nodes), (few, near.few)):
+        image, pixel = torch.nonzero(which, as_tuple=True)
+        found = ellipse.evaluate(nodes.x[pixel], nodes.y[pixel], chosen)
+        inner.append((image, pixel, {name: (values * nodes.share[pixel]).sum(1) for name, values in found.items()}))
     n, sample = near.used(sampled.counts)
     x, y = near.x[near.owner] + near.across[n, sample], near.y[near.owner] + near.along[n, sample]
     outer, share = ellipse.evaluate(x, y, _listed), near.share[n, sample]
     means = {}
     for name, values in outer.items():
         mean = values.new_zeros(batch, len(near.x)).index_add_(1, near.owner, values * share)
-        mean[image, pixel] = (inner[name] * near.inner_share[pixel]).sum(1)
+        for image, pixel, found in inner:
+            mean[image, pixel] = found[name]
         if name in ODD:
             mean[:, 0] = 0.0
         means[name] = mean
@@ -368,6 +387,14 @@ def _middle(ellipse: Ellipse, rows: Tensor, counts: Tensor) -> dict[str, Tensor]
     return {name: mean.get(name, torch.zeros_like(zero)) for name in found}
 
 
+class _Nodes(NamedTuple):
+    """Places (P, S) of samples in the plane, and their shares of a pixel."""
+
+    x: Tensor
+    y: Tensor
+    share: Tensor
+
+
 @dataclass(frozen=True)
 class _Near:
     """Samples of half of the P pixels around the centre; the other half is opposite.
@@ -378,8 +405,8 @@ class _Near:
         row, column: (P,) their places in the upper half of that window.
         mirrored: (M,) those in the line of the centre that have an opposite there.
         inner: how many of them can need the inner grid.
-        inner_x, inner_y: (inner, S) its samples.
-        inner_share: (inner, S) their shares of a pixel.
+        close: how many of these are nearer than ``FAR``.
+        nodes, few: the inner grid's samples; fewer that give the same farther out.
         largest: N of the largest of the other grids.
         owner: (S,) pixel of each sample of these.
         across, along, share: (largest + 1, S) the place of a sample in its pixel, and its share of it, for each N.
@@ -392,9 +419,9 @@ class _Near:
     column: Tensor
     mirrored: Tensor
     inner: int
-    inner_x: Tensor
-    inner_y: Tensor
-    inner_share: Tensor
+    close: int
+    nodes: _Nodes
+    few: _Nodes
     largest: int
     owner: Tensor
     across: Tensor
@@ -429,8 +456,10 @@ def _near(sampling: Sampling, dtype: torch.dtype, device: torch.device) -> _Near
     def tensor(numbers: object) -> Tensor:
         return torch.as_tensor(np.array(numbers), dtype=dtype, device=device)
 
-    grids = [_nodes(pixel, sampling) for pixel in pixels[:inner]]
-    xs, ys, shares = (np.stack(part) for part in zip(*grids, strict=True))
+    def nodes(few: bool) -> _Nodes:
+        grids = [_nodes(pixel, sampling, few) for pixel in pixels[:inner]]
+        return _Nodes(*(tensor(np.stack(part)) for part in zip(*grids, strict=True)))
+
     return _Near(
         reach=reach,
         x=tensor([i for i, _ in pixels]),
@@ -439,9 +468,9 @@ def _near(sampling: Sampling, dtype: torch.dtype, device: torch.device) -> _Near
         column=torch.tensor([i + reach for i, _ in pixels], device=device),
         mirrored=torch.tensor([k for k, (i, j) in enumerate(pixels) if j == 0 and i > 0], device=device),
         inner=inner,
-        inner_x=tensor(xs),
-        inner_y=tensor(ys),
-        inner_share=tensor(shares),
+        close=sum(math.hypot(*p) < FAR for p in pixels[:inner]),
+        nodes=nodes(few=False),
+        few=nodes(few=True),
         largest=max(most),
         owner=torch.tensor([k for k, _, _ in samples], device=device),
         across=table(lambda n, a, b: (a + 0.5) / n - 0.5),
@@ -450,14 +479,20 @@ def _near(sampling: Sampling, dtype: torch.dtype, device: torch.device) -> _Near
     )
 
 
-def _nodes(pixel: tuple[int, int], sampling: Sampling) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """x, y and share (S,) of the samples of the inner grid of a pixel; GALFIT's, or as accurate ones."""
-    if not sampling.accurate:
-        steps = (np.arange(sampling.inner) + 0.5) / sampling.inner - 0.5
-        x, y = np.meshgrid(steps, steps, indexing="ij")
-        return pixel[0] + x.ravel(), pixel[1] + y.ravel(), np.full(x.size, sampling.inner**-2.0)
-    if pixel != (0, 0):
-        steps, weights = (part / 2 for part in np.polynomial.legendre.leggauss(NODES))
+def _nodes(pixel: tuple[int, int], sampling: Sampling, few: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """x, y and share (S,) of the samples of the inner grid of a pixel; GALFIT's, or others with the same sum.
+
+    Args:
+        few: as many as are enough farther from the centre.
+    """
+    if pixel != (0, 0) or few or not sampling.accurate:
+        if sampling.accurate:
+            steps, weights = (part / 2 for part in np.polynomial.legendre.leggauss(NODES[few]))
+        elif few:
+            steps, weights = gauss_of_grid(sampling.inner, FAR_NODES)
+        else:
+            steps = (np.arange(sampling.inner) + 0.5) / sampling.inner - 0.5
+            weights = np.full(sampling.inner, 1 / sampling.inner)
         x, y = np.meshgrid(steps, steps, indexing="ij")
         return pixel[0] + x.ravel(), pixel[1] + y.ravel(), np.outer(weights, weights).ravel()
     # r has a kink in the centre, and none along a line from there to the border: triangles of such lines
@@ -466,3 +501,15 @@ def _nodes(pixel: tuple[int, int], sampling: Sampling) -> tuple[np.ndarray, np.n
     share = (np.outer(out_weights, side_weights) * to_border / 2).ravel()
     near, far = to_border.ravel(), (to_border * to_side).ravel()
     return np.concatenate([near, far]), np.concatenate([far, near]), np.concatenate([share, share])
+
+
+def gauss_of_grid(count: int, nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points within (-1/2, 1/2) and weights that give the mean over ``count`` mid-points of polynomials.
+
+    Exact up to degree 2 nodes - 1: the Gauss rule of the discrete Chebyshev polynomials (Gautschi 2004, Orthogonal
+    Polynomials, table 1.1), from the eigenvalues of their Jacobi matrix (Golub & Welsch 1969).
+    """
+    k = np.arange(1, nodes)
+    beside = np.sqrt(k**2 * (1 - (k / count) ** 2) / (4 * k**2 - 1)) / 2
+    points, vectors = np.linalg.eigh(np.diag(beside, 1) + np.diag(beside, -1))
+    return points, vectors[0] ** 2

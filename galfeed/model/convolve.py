@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -124,19 +124,55 @@ def diffuse(image: Tensor, kernel: Tensor, inside: Tensor) -> Tensor:
     return torch.where(inside, torch.nn.functional.conv2d(padded, weight, groups=batch), image)
 
 
-def spectra(canvases: Tensor, odd: Sequence[bool], size: tuple[int, int]) -> Tensor:
-    """Transforms (K, B, H, W / 2 + 1) of planes that are like their opposite, (K, B, H / 2 + 1, W), see ``centred``.
+def centred(
+    planes: Tensor,
+    odd: Sequence[bool],
+    kernels: Tensor,
+    pairs: Sequence[tuple[int, int]],
+    at: tuple[Tensor, Tensor],
+    size: tuple[int, int],
+    window: tuple[int, int],
+) -> Tensor:
+    """Convolve planes that are like their opposite, (pairs, B, h, w).
 
-    They are real; those of odd planes, which change their sign, are imaginary, and are given without the i.
+    Args:
+        planes: (K, B, H / 2 + 1, W) their upper halves, the centre in the first line and column.
+        odd: which of them change their sign on the opposite side.
+        kernels: (J, B, kh, kw) padded kernels.
+        pairs: which plane is to be convolved with which kernel.
+        at: column and row (B,) of the window that the centre is to be on.
+        size: (H, W) even.  window: (h, w).
     """
-    lines = torch.fft.rfft(canvases, dim=-1)
+    out = planes.new_empty(len(pairs), planes.shape[1], *window)
+    moved = _moved_transforms(kernels, *at, size)
+    turned = moved * -1j if any(odd) else moved  # spectra of odd planes are imaginary
+    for some in _pieces(planes):
+        spectra = _spectra(planes[:, some], odd, size)
+        products = moved.new_empty(len(pairs), spectra.shape[1], *moved.shape[2:])
+        for product, (plane, kernel) in zip(products, pairs, strict=True):
+            torch.mul(spectra[plane], (turned if odd[plane] else moved)[kernel, some], out=product)
+        lines = along_columns(torch.fft.ifft, products)[..., : window[0], :]
+        out[:, some] = torch.fft.irfft(lines, n=size[1], dim=-1)[..., : window[1]]
+    return out
+
+
+def _pieces(planes: Tensor) -> Iterator[slice]:
+    """Images (K, B, ...) that are transformed together: on a CPU what stays in the core's cache, two planes or more."""
+    count, batch = planes.shape[:2]
+    size = batch if planes.device.type != "cpu" else 2 if count == 1 else 1
+    return (slice(start, start + size) for start in range(0, batch, max(size, 1)))
+
+
+def _spectra(planes: Tensor, odd: Sequence[bool], size: tuple[int, int]) -> Tensor:
+    """Transforms (K, B, H, W / 2 + 1) without the i of those that are imaginary."""
+    lines = torch.fft.rfft(planes, dim=-1)
     for plane, changes in zip(lines, odd, strict=True):
         if changes:
             plane *= 1j
     return torch.fft.hfft(lines, n=size[0], dim=-2)
 
 
-def centred_transforms(kernels: Tensor, column: Tensor, row: Tensor, size: tuple[int, int]) -> Tensor:
+def _moved_transforms(kernels: Tensor, column: Tensor, row: Tensor, size: tuple[int, int]) -> Tensor:
     """Transforms (J, B, H, W / 2 + 1) of padded kernels (J, B, h, w) with their centres at pixels (B,) of a plane."""
     count, batch, height, width = kernels.shape
     x = (torch.arange(width, device=kernels.device) - width // 2 + column[:, None]) % size[1]
@@ -147,9 +183,3 @@ def centred_transforms(kernels: Tensor, column: Tensor, row: Tensor, size: tuple
     planes = transformed.new_zeros(count, batch, size[0], size[1] // 2 + 1)
     planes[:, torch.arange(batch, device=kernels.device)[:, None], y] = transformed
     return along_columns(torch.fft.fft, planes)
-
-
-def windows(products: Tensor, size: tuple[int, int], window: tuple[int, int]) -> Tensor:
-    """The first (h, w) pixels of planes with transforms (K, B, H, W / 2 + 1); other lines are not transformed back."""
-    height, width = window
-    return torch.fft.irfft(along_columns(torch.fft.ifft, products)[..., :height, :], n=size[1], dim=-1)[..., :width]

@@ -422,20 +422,15 @@ class _Stage:
         light = (centred.IMAGE,) if moves else ()  # of which the moved PSF makes a derivative
         cast = ellipse.drawing((*even, *odd, *light), precision)
         near, kernels = centred.patch(cast, self.sampled), self.kernels.to(precision)
+        changes = [name in odd for name in cast.names]
+        pairs = [(place, 0) for place in range(len(even) + len(odd))]
+        pairs += [(len(cast.names) - 1, 1 if name == "xc" else 2) for name in moves]
         beyond = _Beyond.of(ellipse.drawing(seen, ellipse.dtype), self.drawing.values, frame, self.outside)
         for some in steps(self.row):
             canvases = centred.integrate(cast.take(some), near[:, some], size)
-            spectra = convolve.spectra(canvases, [n in odd for n in cast.names], size)
-            moved = convolve.centred_transforms(kernels[:, some], self.column[some], self.row[some], size)
-            product = moved.new_empty(len(seen), *moved.shape[1:])
-            torch.mul(spectra[: len(even)], moved[0], out=product[: len(even)])
-            if odd:
-                torch.mul(
-                    spectra[len(even) : len(even) + len(odd)], moved[0] * -1j, out=product[len(even) :][: len(odd)]
-                )
-            for place, name in enumerate(moves, start=len(even) + len(odd)):
-                torch.mul(spectra[-1], moved[1 if name == "xc" else 2], out=product[place])
-            images = self.at.embedded(convolve.windows(product, size, self.at.window).contiguous(), frame, some)
+            at = self.column[some], self.row[some]
+            images = convolve.centred(canvases, changes, kernels[:, some], pairs, at, size, self.at.window)
+            images = self.at.embedded(images, frame, some)
             beyond.put(images, some)
             yield dict(zip(seen, images, strict=True))
 
