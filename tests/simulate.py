@@ -127,6 +127,12 @@ def image(own, **images):
     return made.render(made.start)[0][0].numpy()
 
 
+def partial_images(made, columns):
+    """(B, columns, H, W) of a scene at its start."""
+    pieces = made.render(made.start, columns).partials(None)
+    return torch.cat([torch.stack([plane.double() for plane in planes], 1) for planes in pieces])
+
+
 def noisy(own, noise=1.0, seed=1, **images):
     """An exposure of a job: its model image plus Gaussian noise of that sigma."""
     truth = image(own, **images)

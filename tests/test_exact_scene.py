@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from simulate import component, exposure, job, star, truncation
+from simulate import component, exposure, job, partial_images, star, truncation
 
 from galfeed.model import scene
 
@@ -115,7 +115,7 @@ def test_derivatives_against_differences(name, setting):
         return
     made = exact(component(1, name), **setting)
     columns = list(range(len(made.refs)))
-    partials = torch.stack(next(made.render(made.start, columns).partials(None)), 1)[0].double()
+    partials = partial_images(made, columns)[0]
     for column in columns:
         push = STEP * torch.eye(len(columns), dtype=torch.float64)[column]
         ahead, behind = (made.render(made.start + side * push).image[0] for side in (1, -1))

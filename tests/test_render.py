@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from simulate import TYPICAL, component, exposure, image, job, star, truncation, typical
+from simulate import TYPICAL, component, exposure, image, job, partial_images, star, truncation, typical
 
 from galfeed.job import Parameter
 from galfeed.model import light, pixels, scene
@@ -111,7 +111,7 @@ def assert_derivatives(made, frozen):
     Numbers of little effect are pushed farther, positions by powers of two.
     """
     columns = list(range(len(made.refs)))
-    partials = torch.stack(next(made.render(made.start, columns).partials(None)), 1)[0].double()
+    partials = partial_images(made, columns)[0]
     largest = partials.flatten(1).abs().amax(1).clamp(min=1e-30)
     reach = (largest.max() / largest).clamp(1, 256).log2().floor().exp2()
     expected = differences(made, torch.diag(reach), frozen) / reach[:, None, None]
@@ -172,10 +172,11 @@ def test_a_galaxy_is_the_same_alone_and_in_a_batch(setting):
         for dx, n in ((0, 2.3), (0.4, 0.8), (-3.2, 5.1))
     ]
     together = scene.build(jobs, [exposure(j, **settings) for j in jobs])
-    images, partials, _ = together.render(together.start, range(len(together.refs)))
+    columns = range(len(together.refs))
+    images, partials = together.render(together.start).image, partial_images(together, columns)
     for row, own in enumerate(jobs):
         alone = scene.build([own], [exposure(own, **settings)])
-        one, one_partials, _ = alone.render(alone.start, range(len(alone.refs)))
+        one, one_partials = alone.render(alone.start).image, partial_images(alone, columns)
         assert torch.allclose(images[row], one[0], rtol=1e-12, atol=1e-12)
         assert torch.allclose(partials[row], one_partials[0], rtol=1e-11, atol=1e-11)
 
@@ -255,7 +256,7 @@ def test_a_single_pixel_psf_changes_nothing_on_a_pixel_centre():
 @pytest.mark.parametrize("n", [0.3, 1.0, 4.0, 8.0])
 def test_images_are_finite_at_the_centre(n):
     made = scene.build([job(component(1, "sersic", n=n, xc=16.0, yc=16.0))], [exposure(job(component(1, "sersic")))])
-    one, partials, _ = made.render(made.start, range(len(made.refs)))
+    one, partials = made.render(made.start).image, partial_images(made, range(len(made.refs)))
     assert bool(one.isfinite().all() and partials.isfinite().all())
 
 

@@ -21,7 +21,7 @@ from galfeed.result import Status
 PERTURBATIONS = (0.0, 1.0, -2.0)  # of the start, in the retries
 PERTURBATION = 0.05  # of the largest step of each unknown
 GOLDEN = 0.6180339887  # spreads the perturbations of neighbouring unknowns evenly
-ROUGH = 1e4  # times the tolerance: what a fit that goes on patiently can find
+ROUGH = 100.0  # times the tolerance: what a fit that goes on patiently can find
 NEAR_JUMP = 0.01  # pixels from the half-pixel jump of the moved PSF
 
 
@@ -141,16 +141,17 @@ def _other_side(own: Parameters, scene: Scene, solution: Solution) -> Attempt | 
 
 
 def _merged(best: Solution, attempt: Attempt, other: Solution) -> Solution:
-    """Put in the rows of an attempt that are lower, or that end a failure."""
+    """Put in the rows of an attempt that are lower, or that end a failure; none that would be one."""
     unknowns, chi2, matrix = best.unknowns.clone(), best.chi2.clone(), best.matrix.clone()
     left, ahead, foreign = best.left.clone(), best.ahead.clone(), best.foreign.clone()
     status, iterations = list(best.status), list(best.iterations)
     failed, works = singular(best.matrix), ~singular(other.matrix)
     for i, row in enumerate(attempt.rows.tolist()):
         iterations[row] += other.iterations[i]
-        ends_failure = bool(failed[row] & works[i]) or status[row].failed
-        if bool(other.chi2[i] < chi2[row]) or (ends_failure and not other.status[i].failed):
+        usable = not (bool(failed[row]) or status[row].failed)
+        other_usable = bool(works[i]) and not other.status[i].failed
+        if other_usable > usable or (other_usable == usable and bool(other.chi2[i] < chi2[row])):
             unknowns[row], chi2[row], matrix[row] = other.unknowns[i], other.chi2[i], other.matrix[i]
             left[row], ahead[row], foreign[row] = other.left[i], other.ahead[i], other.foreign[i]
-            status[row] = other.status[i]
+            status[row], failed[row] = other.status[i], not works[i]
     return Solution(unknowns, chi2, matrix, left, ahead, status, iterations, foreign)

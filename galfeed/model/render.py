@@ -319,7 +319,7 @@ def _together(parts: Sequence[Tensor], pictures: Sequence[Picture]) -> Picture:
         local = [torch.nonzero(asked[part])[:, 0] for part in parts]
         place = torch.cat([part[own] for part, own in zip(parts, local, strict=True)]).argsort()
         kind = torch.cat([torch.full_like(own, i) for i, own in enumerate(local)])[place]
-        single = [_one_by_one(picture.partials(own)) for picture, own in zip(pictures, local, strict=True)]
+        single = [_one_by_one(picture.partials(own), own) for picture, own in zip(pictures, local, strict=True)]
         for some in steps(kind):
             found = [next(single[which]) for which in kind[some].tolist()]
             yield [torch.cat([p.to(images[0].dtype) for p in planes]) for planes in zip(*found, strict=True)]
@@ -327,9 +327,9 @@ def _together(parts: Sequence[Tensor], pictures: Sequence[Picture]) -> Picture:
     return Picture(torch.cat(images)[order], partials)
 
 
-def _one_by_one(pieces: Iterator[Planes]) -> Iterator[Planes]:
-    for planes in pieces:
-        yield from ([plane[row : row + 1] for plane in planes] for row in range(len(planes[0])))
+def _one_by_one(pieces: Iterator[Planes], batch: Tensor) -> Iterator[Planes]:
+    for planes, some in zip(pieces, steps(batch), strict=True):
+        yield from ([plane[row : row + 1] for plane in planes] for row in range(len(batch[some])))
 
 
 def _stacked(picture: Picture) -> Tensor:

@@ -422,7 +422,7 @@ def command(data: bytes) -> bool:
 
     The mode hangs on the menu, so that an input can be tried again.
     """
-    from galfeed import cli
+    from galfeed import cli, onejob
 
     # Nothing outside the folder is to be written.
     data = data.replace(b"/", b"_").replace(b"~", b"_")
@@ -442,16 +442,16 @@ def command(data: bytes) -> bool:
         out.flush()
         err.flush()
         said = err.buffer.getvalue().decode()  # type: ignore[attr-defined]
-        assert code in (cli.DONE, cli.FAILED, cli.WRONG_INPUT)
+        assert code in (onejob.DONE, onejob.FAILED, onejob.WRONG_INPUT)
         lines = said.split("\n")[:-1]
         for line in lines:
             check_line(line)
-        if code != cli.DONE:
+        if code != onejob.DONE:
             assert lines, "no message"
             if not out.buffer.getvalue():  # type: ignore[attr-defined]
                 assert len(lines) == 1, "more than the error"
         check_outputs(place, mode, code)
-        return code == cli.DONE
+        return code == onejob.DONE
     finally:
         place.restore()
 
