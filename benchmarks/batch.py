@@ -245,7 +245,7 @@ def main() -> int:
     parser.add_argument("--kind", nargs="+", choices=("sersic", "bulgedisk"), default=["sersic"])
     parser.add_argument("--size", type=int, nargs="+", default=[128])
     parser.add_argument("--device", nargs="+", default=["cpu"])
-    parser.add_argument("--dtype", nargs="+", default=["float64"])
+    parser.add_argument("--dtype", nargs="+", default=["mixed"])
     parser.add_argument("--workers", type=int, nargs="+", default=[1])
     parser.add_argument("--outputs", help="passed on; all outputs if not given")
     parser.add_argument("--repeat", type=int, help="runs of each row (3; 1 with --linear)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -35,6 +36,7 @@ TOLERANCE = 1e-4  # of chi^2/nu: the fall of chi^2 still to be had at convergenc
 BEFORE_THE_FIRST = 1e27  # chi^2 that GALFIT's first line compares with
 SINGLE = 2.0**-24  # relative precision of the images that GALFIT computes and writes
 SETTLED = 1e-3  # of chi^2/nu: likewise after a step that led nowhere
+ROUNDED = 1e-10  # eigenvalue of a normal matrix that partials in single precision do not settle
 STALLED = 1.0  # of chi^2/nu: what GALFIT's way of differentiating may leave at the end
 TILES = {"cpu": 2**20, "cuda": 2**25}  # pixels of the images that are evaluated together
 CAREFUL = 1.0  # first damping of sturdy fits
@@ -156,6 +158,13 @@ class _Batch:
             self.data = self._tensor([e.data for e in exposures if e.data is not None])
             self.root = self._tensor([e.good / e.sigma for e in exposures])  # of the weight
             self.good = torch.tensor([np.count_nonzero(e.good) for e in exposures], device=self.device)
+
+    @property
+    def precise(self) -> _Batch:
+        """The same with all images in double precision."""
+        fine = copy(self)
+        fine.scene = self.scene.with_partials(torch.float64)
+        return fine
 
     def _tensor(self, images: Sequence[np.ndarray]) -> Tensor:
         return torch.as_tensor(np.stack(images), device=self.device)
@@ -347,6 +356,11 @@ class _Batch:
             rows = torch.nonzero(other)[:, 0]
             if len(rows):
                 galfits[rows] = self._normal(values[rows], slopes[rows], own, rows, self._derivatives)[0].matrix
+        rows = torch.nonzero(lm.singular(true.matrix, ROUNDED) | lm.singular(galfits, ROUNDED))[:, 0]
+        if len(rows) and self.scene.frame.partials != torch.float64:  # what is left there is rounding
+            some, fine = values[rows], self.precise
+            true.matrix[rows] = fine._normal(some, true_slopes[rows], own, rows, "true")[0].matrix
+            galfits[rows] = fine._normal(some, slopes[rows], own, rows, self._derivatives)[0].matrix
         free = tuple(self.scene.refs[column] for column in own.free)
         chi2 = torch.where(true.chi2.isfinite(), true.chi2, solution.chi2)
         numbers = (true.matrix, galfits, floor, chi2, chi2 / ndof.clamp(min=1), ndof)

@@ -256,8 +256,10 @@ def _code(status: Status) -> int:
     return tuple(Status).index(status)
 
 
-def singular(matrix: Tensor) -> Tensor:
+def singular(matrix: Tensor, smallest: float = SINGULAR) -> Tensor:
     """Which normal matrices (b, P, P) cannot be inverted to working precision, (b,) bool.
+
+    Their smallest eigenvalue is below ``smallest`` when they are scaled to unit diagonal.
 
     Unknowns of no effect (0 on the diagonal) are left out; where there are no others the matrix is singular.
     """
@@ -267,7 +269,7 @@ def singular(matrix: Tensor) -> Tensor:
     scale = torch.where(alive, diagonal.clamp(min=1e-300).rsqrt(), 0.0)
     scaled = torch.where(usable[:, None, None], matrix * scale[:, :, None] * scale[:, None, :], 0.0)
     scaled = scaled + torch.diag_embed((~alive & usable[:, None]).to(matrix.dtype))
-    return torch.linalg.eigvalsh(scaled)[:, 0] < SINGULAR
+    return torch.linalg.eigvalsh(scaled)[:, 0] < smallest
 
 
 def _finite(normal: Normal) -> Tensor:

@@ -420,8 +420,10 @@ class _Stage:
         ellipse = centred.Ellipse.of(self.drawing.light, self.drawing.values, names, frame.scale)
         precision = ellipse.dtype if centred.IMAGE in names else frame.partials
         light = (centred.IMAGE,) if moves else ()  # of which the moved PSF makes a derivative
-        cast = ellipse.drawing((*even, *odd, *light), precision)
-        near, kernels = centred.patch(cast, self.sampled), self.kernels.to(precision)
+        drawn = (*even, *odd, *light)
+        # in full precision: with all of the light in one pixel, what changes with size cancels there
+        near = centred.patch(ellipse.drawing(drawn, ellipse.dtype), self.sampled).to(precision)
+        cast, kernels = ellipse.drawing(drawn, precision), self.kernels.to(precision)
         changes = [name in odd for name in cast.names]
         pairs = [(place, 0) for place in range(len(even) + len(odd))]
         pairs += [(len(cast.names) - 1, 1 if name == "xc" else 2) for name in moves]

@@ -83,6 +83,10 @@ class Scene:
         )
         return self.frame.psf is None and not own_way
 
+    def with_partials(self, precision: torch.dtype) -> Scene:
+        """The same with the partial images of plain ellipses in another precision."""
+        return replace(self, frame=replace(self.frame, partials=precision))
+
     def render(
         self,
         values: Tensor,
