@@ -176,9 +176,9 @@ class Figures:
 
     def tests(self) -> None:
         """The tests that need a GPU."""
-        file = ROOT / "tests" / "test_gpu.py"
+        file = ROOT / "tests" / "test_device.py"
         if not file.exists():
-            self.paper.say("there is no tests/test_gpu.py")
+            self.paper.say("there is no tests/test_device.py")
             return
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(file)]
         limit = max(10.0, min(150.0, self.paper.left() / 3))

@@ -21,6 +21,7 @@ from galfeed.result import Status
 PERTURBATIONS = (0.0, 1.0, -2.0)  # of the start, in the retries
 PERTURBATION = 0.05  # of the largest step of each unknown
 GOLDEN = 0.6180339887  # spreads the perturbations of neighbouring unknowns evenly
+WEAK = 1e-12  # smallest eigenvalue of a normal matrix that soon is singular
 ROUGH = 100.0  # times the tolerance: what a fit that goes on patiently can find
 NEAR_JUMP = 0.01  # pixels from the half-pixel jump of the moved PSF
 
@@ -85,7 +86,7 @@ def _bad(solution: Solution) -> Tensor:
     """Rows without a usable solution."""
     rows = torch.arange(len(solution.status), device=solution.chi2.device)
     ended = [s not in (Status.CONVERGED, Status.MAX_ITERATIONS) for s in solution.status]
-    return rows[torch.tensor(ended, device=rows.device) | singular(solution.matrix)]
+    return rows[torch.tensor(ended, device=rows.device) | singular(solution.matrix, WEAK)]
 
 
 def _retry(own: Parameters, rows: Tensor, shift: float) -> Attempt | None:
