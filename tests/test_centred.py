@@ -87,7 +87,9 @@ def test_agrees_with_the_general_path(name, derivatives, first):
     y = (torch.arange(37).double() + first[1]).expand(6, -1)
     expected = general(light, values, wanted, x, y)
     accurate = light.profile.sampling.accurate  # other nodes for the same integral
-    for dtype, limit in ((torch.float64, 3e-5 if accurate else 1e-7), (torch.float32, 3e-5)):
+    # a sample of GALFIT's grid that lies on an axis has no true derivative, and the points in its place have one
+    close = 1e-7 if derivatives == "galfit" else 2e-6
+    for dtype, limit in ((torch.float64, 3e-5 if accurate else close), (torch.float32, 3e-5)):
         found = quick(light, values, ("", *wanted), x, y, dtype)
         assert found.shape == expected.shape
         for word, image, other in zip(("", *wanted), found, expected, strict=True):
@@ -131,7 +133,7 @@ def test_small_cores(derivatives):
         ("", *wanted), quick(light, values, ("", *wanted), x, y), general(light, values, wanted, x, y), strict=True
     ):
         error = (image - other).abs().amax((1, 2)) / other.abs().amax((1, 2))
-        assert error[covered].max() < 1e-7, word
+        assert error[covered].max() < (1e-7 if derivatives == "galfit" else 2e-6), word
 
 
 def test_what_is_left_to_the_general_path():

@@ -8,6 +8,7 @@ from simulate import component, exposure, image, job, noisy, star, truncation
 
 from galfeed import fit
 from galfeed.fit import Task
+from galfeed.fit.batch import inverse
 from galfeed.job import PairRange, Parameter, ParamRef, Range, Tie
 from galfeed.result import Status
 
@@ -189,3 +190,16 @@ def test_a_number_without_effect_on_the_light_is_no_error():
     own = job(component(1, "sersic", free=("mag",), outer=(2,)), cut, width=30, height=28)
     result = single(Task(own, noisy(own, noise=2.0, psf=star())), max_iterations=2)
     assert result.job.parameter(ParamRef(2, "9")).value == own.parameter(ParamRef(2, "9")).value
+
+
+def test_what_has_no_effect_within_a_component_has_a_huge_error_bar():
+    """Unknowns 0 and 1 do the same; that is no solution where they are of two components."""
+    jacobian = np.random.default_rng(1).normal(size=(40, 4))
+    jacobian[:, 1] = 2 * jacobian[:, 0]
+    matrix = jacobian.T @ jacobian
+    assert inverse(matrix) is None
+    assert inverse(matrix, owners=(1, 2, 1, 2)) is None
+    covariance = inverse(matrix, owners=(1, 1, 1, 2))
+    apart = np.linalg.inv(matrix[2:, 2:])
+    assert (np.diag(covariance)[:2] > 1e10 * np.diag(apart).max()).all()
+    assert (np.diag(covariance)[2:] < 2 * np.diag(apart)).all()

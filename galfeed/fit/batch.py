@@ -37,6 +37,7 @@ BEFORE_THE_FIRST = 1e27  # chi^2 that GALFIT's first line compares with
 SINGLE = 2.0**-24  # relative precision of the images that GALFIT computes and writes
 SETTLED = 1e-3  # of chi^2/nu: likewise after a step that led nowhere
 ROUNDED = 1e-10  # eigenvalue of a normal matrix that partials in single precision do not settle
+UNSEEN = 1e-13  # eigenvalue of a normal matrix of unit diagonal that is taken for one whose effect is just not seen
 STALLED = 1.0  # of chi^2/nu: what GALFIT's way of differentiating may leave at the end
 TILES = {"cpu": 2**20, "cuda": 2**25}  # pixels of the images that are evaluated together
 CAREFUL = 1.0  # first damping of sturdy fits
@@ -362,6 +363,7 @@ class _Batch:
             true.matrix[rows] = fine._normal(some, true_slopes[rows], own, rows, "true")[0].matrix
             galfits[rows] = fine._normal(some, slopes[rows], own, rows, self._derivatives)[0].matrix
         free = tuple(self.scene.refs[column] for column in own.free)
+        owners = [ref.component for ref in free]
         chi2 = torch.where(true.chi2.isfinite(), true.chi2, solution.chi2)
         numbers = (true.matrix, galfits, floor, chi2, chi2 / ndof.clamp(min=1), ndof)
         results = []
@@ -369,7 +371,7 @@ class _Batch:
             zip(jobs, *(t.cpu().numpy() for t in numbers), strict=True)
         ):
             ended = solution.status[row]
-            covariance, galfit_covariance = inverse(matrix, least), inverse(galfit, least)
+            covariance, galfit_covariance = (inverse(one, least, owners) for one in (matrix, galfit))
             if covariance is None or galfit_covariance is None or self._outside(job, galfit, own, row):
                 ended = ended if ended.failed else Status.SINGULAR
             if covariance is None or galfit_covariance is None or ended.failed:
@@ -504,19 +506,30 @@ class _Batch:
         return job.updated(changes)
 
 
-def inverse(matrix: np.ndarray, floor: float = 0.0) -> np.ndarray | None:
+def inverse(matrix: np.ndarray, floor: float = 0.0, owners: Sequence[int] = ()) -> np.ndarray | None:
     """Inverse of a normal matrix (P, P), or None where it is singular to working precision.
 
     Args:
         floor: put on the diagonal where it is 0: an unknown of no effect then has the (huge) variance of one whose
             effect is just not seen.
+        owners: (P,) to which component an unknown belongs.  What within one component has no effect, as the shape of
+            one that is all in a pixel, has the variance of an effect that is just not seen, too.  Without them it makes
+            the matrix singular, as does what has the same effect in two components in any case.
     """
     matrix = matrix + np.diag(np.where(np.diag(matrix) == 0, floor, 0.0))
     diagonal = np.diag(matrix)
     if not (np.isfinite(matrix).all() and (diagonal > 0).all()):
         return None
     scale = 1 / np.sqrt(diagonal)
-    values, vectors = np.linalg.eigh(matrix * np.outer(scale, scale))
+    scaled = matrix * np.outer(scale, scale)
+    values, vectors = np.linalg.eigh(scaled)
+    if values[0] < lm.SINGULAR and len(owners):
+        for owner in set(owners):
+            own = np.flatnonzero(np.asarray(owners) == owner)
+            sizes, ways = np.linalg.eigh(scaled[np.ix_(own, own)])
+            unseen = ways[:, sizes < UNSEEN]
+            scaled[np.ix_(own, own)] += UNSEEN * unseen @ unseen.T
+        values, vectors = np.linalg.eigh(scaled)
     if values[0] < lm.SINGULAR:
         return None
     inverted: np.ndarray = (vectors / values) @ vectors.T * np.outer(scale, scale)
