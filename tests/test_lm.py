@@ -162,3 +162,23 @@ def test_a_perfect_fit_ends():
     solution = minimise(evaluate, torch.zeros(1, 1, dtype=torch.float64), limits, Countdown())
     assert solution.status == [Status.CONVERGED]
     assert 1e-40 < solution.chi2.item() < 1e-38
+
+
+def test_ended_problems_may_stay_for_some_iterations():
+    starts = torch.tensor([[-1.2, 1.0], [1.0, 1.0], [2.0, 2.0], [0.0, 0.0]], dtype=torch.float64)
+    at_once, later = (minimise(normal_equations(rosenbrock), starts, free(2, 4), stride=stride) for stride in (1, 3))
+    assert torch.equal(at_once.unknowns, later.unknowns)
+    assert (at_once.status, at_once.iterations) == (later.status, later.iterations)
+
+
+def test_a_refused_step_is_the_end_where_little_was_promised():
+    def evaluate(unknowns, rows, below=None):  # a gradient that is wrong: no step lowers chi^2
+        return Normal(
+            1 + unknowns[:, 0].abs(), torch.full_like(unknowns, 0.01), torch.ones(len(unknowns), 1, 1).double()
+        )
+
+    start = torch.zeros(1, 1, dtype=torch.float64)
+    patient = minimise(evaluate, start, free(1), Countdown(), tolerance=1e-9)
+    settled = minimise(evaluate, start, free(1), Countdown(), tolerance=1e-9, settled=1e-3)
+    assert settled.iterations == [1] and patient.iterations[0] > 1
+    assert settled.status == [Status.CONVERGED]
