@@ -129,8 +129,7 @@ def image(own, **images):
 
 def partial_images(made, columns):
     """(B, columns, H, W) of a scene at its start."""
-    pieces = made.render(made.start, columns).partials(None)
-    return torch.cat([torch.stack([plane.double() for plane in planes], 1) for planes in pieces])
+    return made.render(made.start, columns).partials(None, False).images().transpose(0, 1)
 
 
 def noisy(own, noise=1.0, seed=1, **images):

@@ -9,6 +9,7 @@ from simulate import component, job, noisy, star, truncation
 from torch.overrides import TorchFunctionMode
 
 from galfeed import fit
+from galfeed.fit.equations import Equations
 from galfeed.result import Status
 
 FACTORIES = {
@@ -109,16 +110,16 @@ def test_a_gpu_draws_models_too():
 def test_too_little_memory_halves_what_is_drawn_at_once(monkeypatch):
     """Every try with more than one image fails as if the memory were full."""
     expected = fit.run(tasks("sersic"))
-    whole = fit.batch._Batch._tile
+    whole = Equations._tile
     sizes = []
 
-    def tile(self, values, *others):
-        sizes.append(len(values))
-        if len(values) > 1:
+    def tile(self, asked, *others):
+        sizes.append(len(asked.rows))
+        if len(asked.rows) > 1:
             raise torch.cuda.OutOfMemoryError("full")
-        return whole(self, values, *others)
+        return whole(self, asked, *others)
 
-    monkeypatch.setattr(fit.batch._Batch, "_tile", tile)
+    monkeypatch.setattr(Equations, "_tile", tile)
     assert pulls(fit.run(tasks("sersic")), expected) == 0
     assert max(sizes) == 3
 

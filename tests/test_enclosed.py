@@ -7,7 +7,7 @@ import pytest
 from simulate import component, exposure, job, truncation
 
 from galfeed.model import enclosed, render, scene
-from galfeed.model.render import Drawing
+from galfeed.model.frame import Drawing
 
 NEAR = 5  # pixels around the one that holds the centre
 ELLIPSES = [

@@ -57,18 +57,23 @@ MAY_IMPORT = {
     "model.pixels": "model.light profiles model.romberg model.shape",
     "model.exact": "model.pixels",
     "model.enclosed": "model.light",
-    "model.centred": "model.light model.pixels model.romberg model.shape profiles",
+    "model.ellipse": "model.light model.shape profiles",
+    "model.near": "model.ellipse model.light model.pixels model.romberg profiles",
     "model.spline": "model.psf",
-    "model.render": "model.centred model.convolve model.exact model.light model.pixels profiles model.psf model.shape "
-    "model.spline",
-    "model.scene": "images.exposure job model.light profiles model.psf model.render model.shape model.truncation",
+    "model.frame": "model.convolve model.light model.psf model.spline",
+    "model.plain": "model.convolve model.ellipse model.frame model.near profiles",
+    "model.render": "model.convolve model.exact model.frame model.light model.pixels model.plain profiles model.psf "
+    "model.shape",
+    "model.scene": "images.exposure job model.frame model.light profiles model.psf model.render model.shape "
+    "model.truncation",
     "fit.params": "job fit.couplings fit.lm model.hygiene model.scene",
     "fit.final": "fit.params job model.hygiene",
+    "fit.equations": "fit.couplings fit.lm model.frame model.scene model.shape",
     "output.marks": "job profiles",
     "fit.attempts": "fit.lm fit.params model.psf result model.scene",
-    "fit.batch": "fit.attempts fit.couplings fit.final fit.lm fit.params images.exposure job model.hygiene model.light "
-    "model.render model.scene model.shape model.supported output.marks result",
-    "fit.doubts": "images.exposure job model.enclosed model.psf model.render model.scene",
+    "fit.batch": "fit.attempts fit.equations fit.final fit.lm fit.params images.exposure job model.hygiene model.light "
+    "model.scene model.shape model.supported output.marks result",
+    "fit.doubts": "images.exposure job model.enclosed model.frame model.psf model.render model.scene",
     "fit": "fit.batch fit.doubts",
     # outputs
     "output": "",
@@ -125,10 +130,24 @@ MAY_IMPORT = {
 LIBRARIES = {
     "astropy": {"images.fitsfile", "survey.catalog"},
     "lark": {"feedme.grammars", "feedme.reader", "feedme.constraints"},
-    "torch": {f"fit.{m}" for m in ("attempts", "batch", "couplings", "doubts", "lm", "params")}
+    "torch": {f"fit.{m}" for m in ("attempts", "batch", "couplings", "doubts", "equations", "lm", "params")}
     | {
         f"model.{m}"
-        for m in ("centred", "convolve", "enclosed", "exact", "light", "pixels", "psf", "render", "scene", "spline")
+        for m in (
+            "convolve",
+            "ellipse",
+            "enclosed",
+            "exact",
+            "frame",
+            "light",
+            "near",
+            "pixels",
+            "plain",
+            "psf",
+            "render",
+            "scene",
+            "spline",
+        )
     }
     | {"machine", "profiles"},  # profiles: inside a function
 }

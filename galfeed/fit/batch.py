@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +13,7 @@ from torch import Tensor
 from galfeed.fit import lm, params
 from galfeed.fit.attempts import Attempt
 from galfeed.fit.attempts import run as fit_attempts
-from galfeed.fit.couplings import product
+from galfeed.fit.equations import Asked, Equations
 from galfeed.fit.final import final
 from galfeed.fit.lm import Normal
 from galfeed.fit.params import Parameters
@@ -24,7 +22,6 @@ from galfeed.job import Constraint, Job, Parameter, ParamRef, Tie
 from galfeed.model import scene, supported
 from galfeed.model.hygiene import canonical, clamp_sizes, with_near_phases
 from galfeed.model.light import Accuracy
-from galfeed.model.render import steps
 from galfeed.model.scene import Rendered, Scene
 from galfeed.model.shape import Derivatives
 from galfeed.output.marks import numerical_problem
@@ -34,12 +31,11 @@ FIT, MODEL, BLOCK, SUBCOMPONENTS = 0, 1, 2, 3  # P)
 
 TOLERANCE = 1e-4  # of chi^2/nu: the fall of chi^2 still to be had at convergence; (0.001 error bars)^2
 BEFORE_THE_FIRST = 1e27  # chi^2 that GALFIT's first line compares with
-SINGLE = 2.0**-24  # relative precision of the images that GALFIT computes and writes
 SETTLED = 1e-3  # of chi^2/nu: likewise after a step that led nowhere
 ROUNDED = 1e-10  # eigenvalue of a normal matrix that partials in single precision do not settle
 UNSEEN = 1e-13  # eigenvalue of a normal matrix of unit diagonal that is taken for one whose effect is just not seen
 STALLED = 1.0  # of chi^2/nu: what GALFIT's way of differentiating may leave at the end
-TILES = {"cpu": 2**20, "cuda": 2**25}  # pixels of the images that are evaluated together
+LIKELY_LAST = 0.3  # of chi^2/nu: a fall of chi^2 after which mostly no more than the tolerance is left
 CAREFUL = 1.0  # first damping of sturdy fits
 
 
@@ -133,8 +129,25 @@ def _tied(job: Job, constraints: Sequence[Constraint]) -> Job:
     return job.updated(changes)
 
 
+class _Seen(NamedTuple):
+    """Matrices (B, P, P) of the true derivatives that a fit came by, and the unknowns (B, P) that they are of."""
+
+    unknowns: Tensor
+    matrix: Tensor
+
+    @classmethod
+    def none(cls, unknowns: Tensor) -> _Seen:
+        return cls(unknowns, torch.diag_embed(unknowns))
+
+    def keep(self, rows: Tensor, unknowns: Tensor, matrix: Tensor) -> None:
+        """Those that are there."""
+        there = matrix.isfinite().flatten(1).all(1)
+        self.unknowns[rows] = torch.where(there[:, None], unknowns, self.unknowns[rows])
+        self.matrix[rows] = torch.where(there[:, None, None], matrix, self.matrix[rows])
+
+
 class _Batch:
-    """Tasks of one structure with their tensors: data and root of the weight (B, H, W), good pixels (B,)."""
+    """Tasks of one structure with their tensors: their equations, good pixels (B,)."""
 
     def __init__(self, tasks: Sequence[Task], device: torch.device, dtype: Precision) -> None:
         self.tasks = tasks
@@ -152,20 +165,11 @@ class _Batch:
         self.scene: Scene = scene.build(
             self.jobs, exposures, images, self.accuracy, partials=partials, device=self.device
         )
-        pixels = TILES.get(device.type, TILES["cuda"])
-        self.tile = max(1, pixels // math.prod(self.scene.frame.shape))
         self.has_data = exposures[0].data is not None
         if self.has_data:
-            self.data = self._tensor([e.data for e in exposures if e.data is not None])
-            self.root = self._tensor([e.good / e.sigma for e in exposures])  # of the weight
+            data = self._tensor([e.data for e in exposures if e.data is not None])
+            self.equations = Equations(self.scene, data, self._tensor([e.good / e.sigma for e in exposures]))
             self.good = torch.tensor([np.count_nonzero(e.good) for e in exposures], device=self.device)
-
-    @property
-    def precise(self) -> _Batch:
-        """The same with all images in double precision."""
-        fine = copy(self)
-        fine.scene = self.scene.with_partials(torch.float64)
-        return fine
 
     def _tensor(self, images: Sequence[np.ndarray]) -> Tensor:
         return torch.as_tensor(np.stack(images), device=self.device)
@@ -182,91 +186,6 @@ class _Batch:
 
     # --- the fit ---
 
-    def _normal(
-        self,
-        values: Tensor,
-        slopes: Tensor,
-        own: Parameters,
-        rows: Tensor,
-        derivatives: Derivatives,
-        below: Tensor | None = None,
-        images: np.ndarray | None = None,
-    ) -> tuple[Normal, Tensor]:
-        """Normal equations (b,) of numbers (b, V); slopes (b, moving, P): theirs by the unknowns.
-
-        Unknowns whose effect is below the single precision of the image have none: 0 in the equations.  The second
-        result is that threshold (b,), in the units of the matrix.
-
-        Args:
-            below: (b,) no equations are needed where chi^2 is not below this; they are 0 then.
-            images: (B, H, W) where to put the images that are shown of these rows.
-        """
-        if below is None:
-            below = values.new_full((len(rows),), torch.inf)
-        tiles = zip(*(t.split(self.tile) for t in (values, slopes, rows, below)), strict=True)
-        try:
-            results = [self._tile(v, s, r, b, own, derivatives, images) for v, s, r, b in tiles]
-        except torch.cuda.OutOfMemoryError:
-            if self.tile == 1:
-                raise
-            self.tile //= 2
-            return self._normal(values, slopes, own, rows, derivatives, below, images)
-        found, floors = zip(*results, strict=True)
-        return Normal(*(torch.cat(parts) for parts in zip(*found, strict=True))), torch.cat(floors)
-
-    def _tile(
-        self,
-        values: Tensor,
-        slopes: Tensor,
-        rows: Tensor,
-        below: Tensor,
-        own: Parameters,
-        derivatives: Derivatives,
-        images: np.ndarray | None,
-    ) -> tuple[Normal, Tensor]:
-        """:meth:`_normal` of as many rows as stay in a core's cache."""
-        drawn = self.scene.render(values, own.moving, rows=rows, derivatives=derivatives)
-        if images is not None:
-            images[rows.cpu().numpy()] = self._sum(drawn).cpu().numpy()
-        image = drawn.image
-        chi2, floor = torch.empty_like(below), torch.empty_like(below)
-        residual = torch.empty_like(self.data[: len(rows)])
-        for some in steps(image):
-            numbersroot = self.root[rows[some]]
-            torch.sub(self.data[rows[some]], image[some], out=residual[some]).mul_(numbersroot)
-            chi2[some] = residual[some].square().flatten(1).sum(1)
-            floor[some] = (numbersroot * image[some]).square_().flatten(1).sum(1).mul_(SINGLE**2)
-        moving = len(own.moving)
-        gradient, matrix = slopes.new_zeros(len(rows), moving), slopes.new_zeros(len(rows), moving, moving)
-        chosen = self._of_interest(chi2, below)
-        places = torch.arange(len(rows), device=rows.device) if chosen is None else chosen
-        for some, planes in zip(steps(places), drawn.partials(chosen), strict=True):
-            at = places[some]
-            weighted = self._weighted(planes, self.root[rows[at]])
-            gradient[at] = (weighted[..., : residual[0].numel()] * residual[at].flatten(1)[:, None]).sum(2)
-            matrix[at] = weighted @ weighted.mT
-        gradient = (gradient[:, :, None] * slopes).sum(1)
-        matrix = product(slopes.mT, product(matrix, slopes))
-        alive = matrix.diagonal(dim1=1, dim2=2) > floor[:, None]
-        return Normal(chi2, gradient * alive, matrix * alive[:, :, None] * alive[:, None, :]), floor
-
-    @staticmethod
-    def _weighted(planes: Sequence[Tensor], root: Tensor) -> Tensor:
-        """Partial images (b, H, W) times the root of the weight, (b, moving, H W) and up to whole cache lines."""
-        pixels = root[0].numel()
-        weighted = root.new_zeros(len(root), len(planes), -(-pixels // 8) * 8)
-        for place, plane in enumerate(planes):
-            weighted[:, place, :pixels] = plane.flatten(1)
-        weighted[..., :pixels].mul_(root.flatten(1)[:, None])
-        return weighted
-
-    def _of_interest(self, chi2: Tensor, below: Tensor) -> Tensor | None:
-        """Rows whose equations are needed, None: all; to ask costs an accelerator more than to compute them."""
-        wanted = chi2 < below
-        if chi2.device.type != "cpu" or bool(wanted.all()):
-            return None
-        return torch.nonzero(wanted)[:, 0]
-
     def _fitted(
         self,
         own: Parameters,
@@ -279,11 +198,17 @@ class _Batch:
         positive = [i for i, spec in enumerate(self.scene.specs) if spec.positive]
         told = [0] * len(self.jobs)
 
+        seen = _Seen.none(own.start.new_full((len(self.jobs), len(own.free)), torch.nan))
+
         def evaluate(use: Parameters, unknowns: Tensor, rows: Tensor, below: Tensor) -> Normal:
             values, slopes = use.values(unknowns, rows)
-            normal, _ = self._normal(values, slopes, use, rows, self._derivatives if use is own else "true", below)
+            close = torch.where(below < torch.inf, LIKELY_LAST / scale[rows] * below, 0.0)
+            asked = Asked(values, slopes, rows, below, close if use is own else torch.zeros_like(close))
+            found = self.equations.of(asked, use.moving, self._derivatives if use is own else "true")
+            if use is own:
+                seen.keep(rows, unknowns, found.true)
             possible = (values[:, positive] > 0).all(1)
-            return normal._replace(chi2=torch.where(possible, normal.chi2, torch.inf))
+            return found.normal._replace(chi2=torch.where(possible, found.normal.chi2, torch.inf))
 
         def follow(use: Parameters, rows: Tensor, step: lm.Step) -> None:
             if report is None:
@@ -324,25 +249,28 @@ class _Batch:
             return replace(solution, unknowns=reached, ahead=ahead, foreign=torch.ones_like(solution.foreign))
 
         solution, attempts = fit_attempts(minimise, own, sturdy, self.scene, TOLERANCE / scale)
-        return self._finished(own, ndof, solution, attempts)
+        return self._finished(own, ndof, solution, attempts, seen)
 
     def _finished(
-        self,
-        own: Parameters,
-        ndof: Tensor,
-        solution: lm.Solution,
-        attempts: list[int],
+        self, own: Parameters, ndof: Tensor, solution: lm.Solution, attempts: list[int], seen: _Seen
     ) -> list[FitResult]:
         """Error bars at the solution, in the units of the menu."""
         every = torch.arange(len(self.jobs), device=self.device)
         shown = np.empty((len(self.jobs), *self.scene.frame.shape))
         reached, _ = own.values(solution.ahead, every)
-        jobs, values, true, floor = self._looked_at(own, reached, every, shown)
+        jobs, values = self._jobs(own, reached, every)
+        # the matrix of these unknowns, or of others next to them, in the units of the menu
+        near = ~solution.foreign & (values == reached).all(1) & (not own.tied)
+        known = near & (seen.unknowns == solution.unknowns).all(1) & seen.matrix.isfinite().flatten(1).all(1)
+        true, floor = self._look(own, values, every, shown, ~known)
+        true.matrix[known] = seen.matrix[known]
         above = ~(true.chi2 <= solution.chi2 * (1 + 10 * TOLERANCE / ndof.clamp(min=1)))
         back = torch.nonzero(above & (solution.ahead != solution.unknowns).any(1))[:, 0]
         if len(back):  # the last step, not looked at before, crossed a jump of the moved PSF
             reached[back] = own.values(solution.unknowns[back], back)[0]
-            again, values[back], normal, floor[back] = self._looked_at(own, reached[back], back, shown)
+            again, values[back] = self._jobs(own, reached[back], back)
+            near[back] &= (values[back] == reached[back]).all(1)
+            normal, floor[back] = self._look(own, values[back], back, shown, torch.ones_like(back, dtype=torch.bool))
             for row, job in zip(back.tolist(), again, strict=True):
                 jobs[row] = job
             for part, new in zip(true, normal, strict=True):
@@ -350,18 +278,17 @@ class _Batch:
         slopes, true_slopes = (own.value_slopes(values, galfit=d == "galfit") for d in (self._derivatives, "true"))
         galfits = true.matrix
         if not (self.scene.derivatives_agree and torch.equal(slopes, true_slopes)):
-            galfits = solution.matrix.clone()  # but where that is of other numbers
-            other = solution.foreign | (values != reached).any(1)
-            if own.tied:
-                other |= True
-            rows = torch.nonzero(other)[:, 0]
+            galfits = solution.matrix.clone()
+            rows = torch.nonzero(~near)[:, 0]
             if len(rows):
-                galfits[rows] = self._normal(values[rows], slopes[rows], own, rows, self._derivatives)[0].matrix
+                asked = Asked.all(values[rows], slopes[rows], rows)
+                galfits[rows] = self.equations.of(asked, own.moving, self._derivatives).normal.matrix
         rows = torch.nonzero(lm.singular(true.matrix, ROUNDED) | lm.singular(galfits, ROUNDED))[:, 0]
         if len(rows) and self.scene.frame.partials != torch.float64:  # what is left there is rounding
-            some, fine = values[rows], self.precise
-            true.matrix[rows] = fine._normal(some, true_slopes[rows], own, rows, "true")[0].matrix
-            galfits[rows] = fine._normal(some, slopes[rows], own, rows, self._derivatives)[0].matrix
+            fine, some = self.equations.precise, values[rows]
+            for matrix, by, way in ((true.matrix, true_slopes, "true"), (galfits, slopes, self._derivatives)):
+                found = fine.of(Asked.all(some, by[rows], rows), own.moving, way)  # type: ignore[arg-type]
+                matrix[rows] = found.normal.matrix
         free = tuple(self.scene.refs[column] for column in own.free)
         owners = [ref.component for ref in free]
         chi2 = torch.where(true.chi2.isfinite(), true.chi2, solution.chi2)
@@ -398,17 +325,23 @@ class _Batch:
             )
         return results
 
-    def _looked_at(
-        self, own: Parameters, values: Tensor, rows: Tensor, shown: np.ndarray
-    ) -> tuple[list[Job], Tensor, Normal, Tensor]:
-        """Jobs with numbers (b, V) as they are shown, these, their true normal equations, and the threshold of effect.
-
-        Their images are put into ``shown`` (B, H, W).
-        """
+    def _jobs(self, own: Parameters, values: Tensor, rows: Tensor) -> tuple[list[Job], Tensor]:
+        """Jobs with numbers (b, V) as they are shown, and these."""
         jobs = [self._final(row, numbers, own) for row, numbers in zip(rows.tolist(), values.tolist(), strict=True)]
-        final_numbers = self._values(jobs)
-        normal, floor = self._normal(final_numbers, own.value_slopes(final_numbers), own, rows, "true", images=shown)
-        return jobs, final_numbers, normal, floor
+        return jobs, self._values(jobs)
+
+    def _look(
+        self, own: Parameters, values: Tensor, rows: Tensor, shown: np.ndarray, partials: Tensor
+    ) -> tuple[Normal, Tensor]:
+        """True normal equations of numbers (b, V), where partials (b,) are wanted, and the threshold of effect.
+
+        The images are put into ``shown`` (B, H, W).
+        """
+        slopes = own.value_slopes(values)
+        limit = torch.where(partials, torch.inf, -torch.inf).to(values.dtype)
+        asked = Asked(values, slopes, rows, limit, torch.zeros_like(limit))
+        normal, floor, _ = self.equations.of(asked, own.moving, "true", shown)
+        return normal, floor
 
     @property
     def _derivatives(self) -> Derivatives:
@@ -422,8 +355,9 @@ class _Batch:
         free = tuple(self.scene.refs[column] for column in own.free)
         results = []
         for row, job in enumerate(self.jobs):
-            shown = self._sum(self._alone(row))[0]
-            chi2 = float((self.root[row] * (self.data[row] - shown)).square().sum())
+            shown = self.scene.shown(self._alone(row))[0]
+            residual = self.equations.root[row] * (self.equations.data[row] - shown)
+            chi2 = float(residual.square().sum())
             results.append(self._plain(row, job, status, shown, free, chi2, int(self.good[row]) - len(free)))
         return results
 
@@ -431,7 +365,7 @@ class _Batch:
         results = []
         for row, job in enumerate(self.jobs):
             drawn = self._alone(row)
-            result = self._plain(row, job, Status.MODEL_ONLY, self._sum(drawn)[0])
+            result = self._plain(row, job, Status.MODEL_ONLY, self.scene.shown(drawn)[0])
             parts = tuple(image[0].cpu().numpy() for image in drawn.parts.values()) if with_components else ()
             results.append(replace(result, components=parts))
         return results
@@ -440,13 +374,6 @@ class _Batch:
         """The images of one job at the numbers of its menu."""
         at = torch.tensor([row], device=self.device)
         return self.scene.render(self.scene.start[at], rows=at)
-
-    def _sum(self, drawn: Rendered) -> Tensor:
-        """(b, H, W) of the components that are shown."""
-        shown = [drawn.parts[c.number] for c in self.scene.components if not c.skip]
-        if len(shown) == len(drawn.parts):
-            return drawn.image
-        return sum(shown, start=torch.zeros_like(drawn.image))
 
     def _plain(
         self,

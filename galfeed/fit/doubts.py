@@ -11,7 +11,7 @@ from torch import Tensor
 from galfeed.images.exposure import Exposure
 from galfeed.job import Component, Job
 from galfeed.model import enclosed, psf, render, scene
-from galfeed.model.render import Drawing, Frame
+from galfeed.model.frame import Drawing, Frame
 from galfeed.model.scene import Scene, SceneComponent
 
 VISIBLE = 0.01  # of the flux

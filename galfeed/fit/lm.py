@@ -46,18 +46,28 @@ Where chi^2 is not below, gradient and matrix are not looked at and may be anyth
 class Limits:
     """Bounds (B, P) of the unknowns, the largest change (B, P) of each in one iteration, inequalities between them.
 
-    The bounds of unknowns that are coupled must be among the inequalities too.
+    The bounds of unknowns that are coupled must be among the inequalities too.  Positive unknowns (P,) fall by a
+    factor: x by -d to x e^(-d/x), so that they do not pass 0.
     """
 
     lower: Tensor
     upper: Tensor
     step: Tensor
     couplings: Couplings | None = None
+    positive: Tensor | None = None
 
     def take(self, rows: Tensor) -> Limits:
         """Of some rows of the batch."""
         couplings = self.couplings and self.couplings.take(rows)
-        return Limits(self.lower[rows], self.upper[rows], self.step[rows], couplings)
+        return Limits(self.lower[rows], self.upper[rows], self.step[rows], couplings, self.positive)
+
+    def after(self, unknowns: Tensor, step: Tensor) -> Tensor:
+        """Where a step (b, P) leads, the bounds left aside."""
+        aim = unknowns + step.clamp(-self.step, self.step)
+        if self.positive is None:
+            return aim
+        falling = self.positive & (unknowns > 0) & (aim < unknowns)
+        return torch.where(falling, unknowns * ((aim - unknowns) / unknowns).exp(), aim)
 
     def clamp(self, unknowns: Tensor) -> Tensor:
         """The nearest point (b, P) inside."""
@@ -221,7 +231,7 @@ def minimise(
         here, before, own = unknowns[rows], chi2[rows], limits.take(rows)
         old = Normal(before, gradient[rows], matrix[rows])
         step = _step(here, old.gradient, old.matrix, damping[rows], own)
-        aim = here + step.clamp(-own.step, own.step)
+        aim = own.after(here, step)
         step = own.clamp(aim) - here
         predicted = (step * (2 * old.gradient - (old.matrix * step[:, None]).sum(2))).sum(1)
         trial = own.clamp(canonical(aim) if canonical else aim)

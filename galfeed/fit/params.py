@@ -217,6 +217,7 @@ def build(
         torch.stack(lower, 1) if lower else none,
         torch.stack(upper, 1) if upper else none,
         torch.stack(step, 1) if step else none,
+        positive=None if logarithms else torch.tensor([scene.specs[at].positive for at in free], device=start.device),
     )
     rules = _ordered(rules | ties)
     if whole:

@@ -136,7 +136,8 @@ def centred(
     """Convolve planes that are like their opposite, (pairs, B, h, w).
 
     Args:
-        planes: (K, B, H / 2 + 1, W) their upper halves, the centre in the first line and column.
+        planes: (K, B, H / 2 + 1, W) half of them, the centre in the first line and column, each line from its right to
+            its left end.
         odd: which of them change their sign on the opposite side.
         kernels: (J, B, kh, kw) padded kernels.
         pairs: which plane is to be convolved with which kernel.
@@ -146,11 +147,15 @@ def centred(
     out = planes.new_empty(len(pairs), planes.shape[1], *window)
     moved = _moved_transforms(kernels, *at, size)
     turned = moved * -1j if any(odd) else moved  # spectra of odd planes are imaginary
+    alone = len({kernel for _, kernel in pairs}) == 1 and [plane for plane, _ in pairs] == list(range(len(planes)))
     for some in _pieces(planes):
         spectra = _spectra(planes[:, some], odd, size)
-        products = moved.new_empty(len(pairs), spectra.shape[1], *moved.shape[2:])
-        for product, (plane, kernel) in zip(products, pairs, strict=True):
-            torch.mul(spectra[plane], (turned if odd[plane] else moved)[kernel, some], out=product)
+        if alone and not any(odd):
+            products = spectra * moved[pairs[0][1], some]
+        else:
+            products = moved.new_empty(len(pairs), spectra.shape[1], *moved.shape[2:])
+            for product, (plane, kernel) in zip(products, pairs, strict=True):
+                torch.mul(spectra[plane], (turned if odd[plane] else moved)[kernel, some], out=product)
         lines = along_columns(torch.fft.ifft, products)[..., : window[0], :]
         out[:, some] = torch.fft.irfft(lines, n=size[1], dim=-1)[..., : window[1]]
     return out
@@ -165,11 +170,11 @@ def _pieces(planes: Tensor) -> Iterator[slice]:
 
 def _spectra(planes: Tensor, odd: Sequence[bool], size: tuple[int, int]) -> Tensor:
     """Transforms (K, B, H, W / 2 + 1) without the i of those that are imaginary."""
-    lines = torch.fft.rfft(planes, dim=-1)
+    lines = torch.fft.rfft(planes, dim=-1)  # the complex conjugates, as the lines are reversed
     for plane, changes in zip(lines, odd, strict=True):
         if changes:
-            plane *= 1j
-    return torch.fft.hfft(lines, n=size[0], dim=-2)
+            plane *= -1j
+    return torch.fft.irfft(lines, n=size[0], dim=-2, norm="forward")
 
 
 def _moved_transforms(kernels: Tensor, column: Tensor, row: Tensor, size: tuple[int, int]) -> Tensor:

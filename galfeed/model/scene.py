@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -13,8 +13,8 @@ from torch import Tensor
 from galfeed.images.exposure import Exposure
 from galfeed.job import Component, Job, ParamRef, ParamSpec
 from galfeed.model import psf, render, shape, truncation
+from galfeed.model.frame import Drawing, Frame, Partials, Picture, Planes
 from galfeed.model.light import Accuracy, Light
-from galfeed.model.render import Drawing, Frame, Picture
 from galfeed.model.shape import Derivatives, Shape
 from galfeed.model.truncation import Truncation
 from galfeed.profiles import PROFILES, Profile
@@ -45,13 +45,13 @@ class Rendered(NamedTuple):
     Args:
         image: the model.
         parts: each component's by number.
-        partials: makes the partial images in the order wanted, of some of the jobs or of all, as many at a time as
-            ``render.steps`` says; their precision may be single.
+        partials: makes the partial images in the order wanted, of some of the jobs or of all; where possible, those of
+            the true derivatives too.
     """
 
     image: Tensor
     parts: dict[int, Tensor]
-    partials: Callable[[Tensor | None], Iterator[tuple[Tensor, ...]]]
+    partials: Callable[[Tensor | None, bool], Partials]
 
 
 @dataclass(frozen=True)
@@ -119,17 +119,44 @@ class Scene:
         first, *others = parts.values() or (values.new_zeros(len(values), *frame.shape),)
         image = sum(others, start=first)
 
-        def partials(some: Tensor | None) -> Iterator[tuple[Tensor, ...]]:
-            pieces = [picture.partials(some) for picture in pictures.values()]
-            for planes in zip(*pieces, strict=True):
-                found: dict[int, Tensor] = {}
-                for number, own in zip(pictures, planes, strict=True):
-                    for column, plane in zip(columns[number], own, strict=True):
-                        found[column] = found[column] + plane if column in found else plane  # of a shared truncation
-                missing = None if len(found) == len(wanted) else torch.zeros_like(image[: len(plane)])
-                yield tuple(found.get(column, missing) for column in wanted)  # type: ignore[misc]
+        def partials(some: Tensor | None, both: bool = False) -> Partials:
+            own = {number: picture.partials(some, both) for number, picture in pictures.items()}
+            true = {number: found.true for number, found in own.items() if found.true is not None}
+            batch = values if some is None else some
+            return Partials(
+                _spread({number: found.slopes for number, found in own.items()}, columns, wanted, batch),
+                _joined([found.planes for found in own.values()]),
+                _spread(true, columns, wanted, batch) if len(true) == len(own) else None,
+            )
 
         return Rendered(image, parts, partials)
+
+    def shown(self, drawn: Rendered) -> Tensor:
+        """(b, H, W) of the components that are not left out."""
+        shown = [drawn.parts[c.number] for c in self.components if not c.skip]
+        if len(shown) == len(drawn.parts):
+            return drawn.image
+        return sum(shown, start=torch.zeros_like(drawn.image))
+
+
+def _joined(pieces: Sequence[Iterator[Planes]]) -> Iterator[Planes]:
+    return ([plane for planes in piece for plane in planes] for piece in zip(*pieces, strict=True))
+
+
+def _spread(
+    slopes: Mapping[int, Tensor], columns: Mapping[int, tuple[int, ...]], wanted: Sequence[int], batch: Tensor
+) -> Tensor:
+    """Slopes (b, K, P) of components by their own columns to those by the wanted columns, for all planes together.
+
+    Numbers of a truncation that is shared are in several.
+    """
+    found = [
+        own.new_zeros(*own.shape[:2], len(wanted)).index_copy_(
+            2, torch.tensor([wanted.index(c) for c in columns[number]], dtype=torch.long, device=own.device), own
+        )
+        for number, own in slopes.items()
+    ]
+    return torch.cat(found, 1) if found else batch.new_zeros(len(batch), 0, len(wanted), dtype=torch.float64)
 
 
 def _picture(
@@ -141,9 +168,9 @@ def _picture(
 ) -> Picture:
     profile = component.profile
     if profile.kind == "background":
-        return Picture.drawn(render.background(profile, values, wanted, frame))
+        return Picture.drawn(render.background(profile, values, wanted, frame), true=True)
     if profile.kind == "point":
-        return Picture.drawn(render.point(values, wanted, frame, derivatives))
+        return Picture.drawn(render.point(values, wanted, frame, derivatives), true=derivatives == "true")
     assert component.light is not None
     light = replace(component.light, derivatives=derivatives, accuracy=frame.accuracy)
     return render.shaped(Drawing(light, values, wanted), frame)

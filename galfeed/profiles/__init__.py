@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from pkgutil import iter_modules
 
-from galfeed.profiles._profile import BREAK, Blank, Profile, Sampling
+from galfeed.profiles._profile import BREAK, IMAGE, STEEP, Blank, Profile, Sampling
 
 
 def _collect() -> dict[str, Profile]:
@@ -26,4 +26,4 @@ def _collect() -> dict[str, Profile]:
 PROFILES: dict[str, Profile] = _collect()
 """All functions by name."""
 
-__all__ = ["BREAK", "PROFILES", "Blank", "Profile", "Sampling"]
+__all__ = ["BREAK", "IMAGE", "PROFILES", "STEEP", "Blank", "Profile", "Sampling"]

@@ -21,6 +21,9 @@ INDICES = (0.02, 50.0)
 SLOPES = (-10.0, 10.0)
 SLOPE_STEP = 1.0
 
+IMAGE, STEEP = "", "steep"
+"""Planes of ``Profile.by_square``."""
+
 BREAK = "break"
 """Anchor of a surface brightness at the break radius of the truncation."""
 
@@ -95,9 +98,12 @@ class Profile:
             axis), "point" (the PSF itself) or "background" (of x, y).
         intensity: radial kinds: f(r, **shape) with the numbers of ``params`` (key 4 to 8) and of ``derived`` by
             name; edge: f(u, v, **shape); background: f(dx, dy, **params) in ADU.  Elementwise in tensors of one shape.
-        by_square: of radial kinds, a function of the squared radius, the shape, and whether partials are wanted: the
-            intensity under "", its slope by the squared radius under "square", and by each of the other arguments under
-            its name; left out, it is drawn on the general path alone.
+        by_square: of radial kinds, planes that the light and its slopes are made of, by the squared radius, the
+            logarithm of an amplitude, the shape, and whether slopes are wanted: ``IMAGE`` the intensity, ``STEEP`` its
+            fall with the logarithm of the radius up to a factor, and others; left out, it is drawn on the general path
+            alone.
+        by_basis: of the shape, how the slopes are made of these planes: {argument: {plane: factor (B,)}}, that by the
+            logarithm of the radius, with its sign changed, under "log".
         derived: numbers made of the shape parameters before ``intensity``, by name, such as kappa(n).
         exact: the same where GALFIT's differ from the exact ones.
         total: integral of the intensity over the plane for q = 1, in square pixels; None: ``3)`` is always a
@@ -120,6 +126,7 @@ class Profile:
     kind: Literal["radial", "edge", "point", "background"] = "radial"
     intensity: Callable[..., Tensor] | None = None
     by_square: Callable[..., dict[str, Tensor]] | None = None
+    by_basis: Callable[..., dict[str, dict[str, Tensor]]] | None = None
     derived: Callable[..., dict[str, Any]] | None = None
     exact: Callable[..., dict[str, Any]] | None = None
     total: Callable[..., Tensor] | None = None

@@ -32,9 +32,14 @@ def intensity(r: Tensor, re: Tensor, kappa: Tensor) -> Tensor:
     return (kappa * (1.0 - ((r.clamp(min=sersic.TINY) / re).log() / N).exp())).exp()
 
 
-def by_square(square: Tensor, re: Tensor, kappa: Tensor, partials: bool) -> dict[str, Tensor]:
-    """f and its slopes by the squared radius ("square"), re and kappa."""
-    return sersic.by_square(square, re, re.new_full(re.shape, N), kappa, partials)
+def by_square(square: Tensor, level: Tensor, re: Tensor, kappa: Tensor, partials: bool) -> dict[str, Tensor]:
+    """The Sersic profile's for n = 4."""
+    return sersic.by_square(square, level, re, re.new_full(re.shape, N), kappa, partials)
+
+
+def by_basis(re: Tensor, kappa: Tensor) -> dict[str, dict[str, Tensor]]:
+    """The Sersic profile's for n = 4."""
+    return sersic.by_basis(re, re.new_full(re.shape, N), kappa)
 
 
 def total(re: Tensor, kappa: Tensor) -> Tensor:
@@ -52,6 +57,7 @@ PROFILE: Profile = replace(
     ),
     intensity=intensity,
     by_square=by_square,
+    by_basis=by_basis,
     derived=derived,
     exact=exact,
     total=total,

@@ -13,7 +13,9 @@ from galfeed.profiles._profile import (
     AT_BREAK,
     AXIS_RATIO,
     CENTRAL,
+    IMAGE,
     POSITION_ANGLE,
+    STEEP,
     Profile,
     Sampling,
     X,
@@ -31,14 +33,16 @@ def intensity(r: Tensor, rs: Tensor) -> Tensor:
     return (-r / rs).exp()
 
 
-def by_square(square: Tensor, rs: Tensor, partials: bool) -> dict[str, Tensor]:
-    """f and its slopes by the squared radius ("square") and rs."""
-    scaled = square.sqrt().div_(-rs)
-    f = scaled.exp()
-    if not partials:
-        return {"": f}
-    steep = scaled.mul_(f)  # df / dln(r)
-    return {"": f, "square": steep / square * 0.5, "rs": steep.div_(-rs)}
+def by_square(square: Tensor, level: Tensor, rs: Tensor, partials: bool) -> dict[str, Tensor]:
+    """e^level f, and that times r / rs (``STEEP``)."""
+    scaled = square.sqrt().div_(rs)
+    f = (level - scaled).exp_()
+    return {IMAGE: f, STEEP: scaled.mul_(f)} if partials else {IMAGE: f}
+
+
+def by_basis(rs: Tensor) -> dict[str, dict[str, Tensor]]:
+    """df/dln(r) = -r / rs f."""
+    return {"log": {STEEP: rs.new_ones(rs.shape)}, "rs": {STEEP: 1 / rs}}
 
 
 def total(rs: Tensor) -> Tensor:
@@ -63,6 +67,7 @@ PROFILE = Profile(
     },
     intensity=intensity,
     by_square=by_square,
+    by_basis=by_basis,
     total=total,
     anchors={1: "", 2: "", 3: ""},  # GALFIT normalises expdisk at the centre whatever the digit
     scale="rs",

@@ -14,7 +14,9 @@ from galfeed.profiles._profile import (
     AXIS_RATIO,
     BREAK,
     CENTRAL,
+    IMAGE,
     POSITION_ANGLE,
+    STEEP,
     X_SPACED,
     Profile,
     Sampling,
@@ -38,13 +40,16 @@ def intensity(r: Tensor, fwhm: Tensor, sigma: Tensor) -> Tensor:
     return (-0.5 * (r / sigma) ** 2).exp()
 
 
-def by_square(square: Tensor, sigma: Tensor, partials: bool) -> dict[str, Tensor]:
-    """f and its slopes by the squared radius ("square") and sigma."""
-    scaled = square * (-0.5 / sigma**2)
-    f = scaled.exp()
-    if not partials:
-        return {"": f}
-    return {"": f, "square": f * (-0.5 / sigma**2), "sigma": scaled.mul_(f).mul_(-2 / sigma)}
+def by_square(square: Tensor, level: Tensor, sigma: Tensor, partials: bool) -> dict[str, Tensor]:
+    """e^level f, and that times r^2 / sigma^2 (``STEEP``)."""
+    scaled = square / sigma**2
+    f = (scaled * -0.5).add_(level).exp_()
+    return {IMAGE: f, STEEP: scaled.mul_(f)} if partials else {IMAGE: f}
+
+
+def by_basis(sigma: Tensor) -> dict[str, dict[str, Tensor]]:
+    """df/dln(r) = -r^2 / sigma^2 f."""
+    return {"log": {STEEP: sigma.new_ones(sigma.shape)}, "sigma": {STEEP: 1 / sigma}}
 
 
 def total(fwhm: Tensor, sigma: Tensor) -> Tensor:
@@ -69,6 +74,7 @@ PROFILE = Profile(
     },
     intensity=intensity,
     by_square=by_square,
+    by_basis=by_basis,
     derived=derived,
     total=total,
     anchors={1: "", 2: "", 3: BREAK},

@@ -15,7 +15,9 @@ from galfeed.profiles._profile import (
     AXIS_RATIO,
     BREAK,
     CENTRAL,
+    IMAGE,
     POSITION_ANGLE,
+    STEEP,
     Profile,
     Sampling,
     X,
@@ -51,16 +53,26 @@ def intensity(r: Tensor, re: Tensor, n: Tensor, kappa: Tensor) -> Tensor:
     return (kappa * (1.0 - ((r.clamp(min=TINY) / re).log() / n).exp())).exp()
 
 
-def by_square(square: Tensor, re: Tensor, n: Tensor, kappa: Tensor, partials: bool) -> dict[str, Tensor]:
-    """f and its slopes by the squared radius ("square"), re, n and kappa."""
+def by_square(square: Tensor, level: Tensor, re: Tensor, n: Tensor, kappa: Tensor, partials: bool) -> dict[str, Tensor]:
+    """e^level f, and that times x = (r / re)^(1/n) (``STEEP``) and times x ln(x) ("n")."""
     scaled = square.log().mul_(0.5 / n).sub_(re.log() / n).clamp_(max=LARGEST)
     power = scaled.exp()
     if not partials:
-        return {"": power.mul_(-kappa).add_(kappa).exp_()}
-    missing = 1.0 - power
-    f = (kappa * missing).exp_()
-    steep = power.mul_(f).mul_(kappa / n)  # -df / dln(r)
-    return {"": f, "square": steep / square * -0.5, "re": steep / re, "n": scaled.mul_(steep), "kappa": missing.mul_(f)}
+        return {IMAGE: power.mul_(-kappa).add_(kappa + level).exp_()}
+    f = (power * -kappa).add_(kappa + level).exp_()
+    steep = power.mul_(f)
+    return {IMAGE: f, STEEP: steep, "n": scaled.mul_(steep)}
+
+
+def by_basis(re: Tensor, n: Tensor, kappa: Tensor) -> dict[str, dict[str, Tensor]]:
+    """df/dln(r) = -kappa/n x f; df/dn = kappa/n x ln(x) f; df/dkappa = (1 - x) f."""
+    one = n.new_ones(n.shape)
+    return {
+        "log": {STEEP: kappa / n},
+        "re": {STEEP: kappa / (n * re)},
+        "n": {"n": kappa / n},
+        "kappa": {IMAGE: one, STEEP: -one},
+    }
 
 
 def total(re: Tensor, n: Tensor, kappa: Tensor) -> Tensor:
@@ -88,6 +100,7 @@ PROFILE = Profile(
     },
     intensity=intensity,
     by_square=by_square,
+    by_basis=by_basis,
     derived=derived,
     exact=exact,
     total=total,

@@ -1,0 +1,166 @@
+"""chi^2 of a batch of images and its normal equations, of as many at a time as the memory holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from copy import copy
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from galfeed.fit.couplings import product
+from galfeed.fit.lm import Normal
+from galfeed.model.frame import Partials, steps
+from galfeed.model.scene import Scene
+from galfeed.model.shape import Derivatives
+
+SINGLE = 2.0**-24  # relative precision of the images that GALFIT computes and writes
+TILES = {"cpu": 2**20, "cuda": 2**25}  # pixels of the images that are evaluated together
+
+
+class Asked(NamedTuple):
+    """What is to be evaluated.
+
+    Args:
+        values: (b, V) numbers of the scene.
+        slopes: (b, moving, P) of its moving numbers by the unknowns.
+        rows: (b,) of the batch.
+        below: (b,) no equations are needed where chi^2 is not below this; they are 0 then.
+        close: (b,) the matrix of the true derivatives is wanted too where chi^2 is less than this below ``below``.
+    """
+
+    values: Tensor
+    slopes: Tensor
+    rows: Tensor
+    below: Tensor
+    close: Tensor
+
+    @classmethod
+    def all(cls, values: Tensor, slopes: Tensor, rows: Tensor, *, partials: bool = True) -> Asked:
+        """All equations, or none but chi^2."""
+        limit = values.new_full((len(rows),), math.inf if partials else -math.inf)
+        return cls(values, slopes, rows, limit, torch.zeros_like(limit))
+
+
+class Found(NamedTuple):
+    """Of b problems with P unknowns.
+
+    Unknowns whose effect is below the single precision of the image have none: 0 in the equations.
+
+    Args:
+        normal: the equations.
+        floor: (b,) that threshold, in the units of the matrix.
+        true: (b, P, P) the matrix of the true derivatives where it was wanted and comes at no great cost, else nan.
+    """
+
+    normal: Normal
+    floor: Tensor
+    true: Tensor
+
+
+class Equations:
+    """The data of a batch: images (B, H, W), the root of their weights, and the model that is compared with them."""
+
+    def __init__(self, scene: Scene, data: Tensor, root: Tensor) -> None:
+        self.scene, self.data, self.root = scene, data, root
+        self.tile = max(1, TILES.get(data.device.type, TILES["cuda"]) // math.prod(scene.frame.shape))
+
+    @property
+    def precise(self) -> Equations:
+        """The same with all images in double precision."""
+        fine = copy(self)
+        fine.scene = self.scene.with_partials(torch.float64)
+        return fine
+
+    def of(
+        self, asked: Asked, moving: Sequence[int], derivatives: Derivatives, images: np.ndarray | None = None
+    ) -> Found:
+        """chi^2 and the equations.
+
+        Args:
+            moving: columns of the numbers that change with the unknowns.
+            derivatives: how to differentiate.
+            images: (B, H, W) where to put the images that are shown of these rows.
+
+        Raises:
+            torch.cuda.OutOfMemoryError: not even the images of one problem fit into the device's memory.
+        """
+        tiles = zip(*(t.split(self.tile) for t in asked), strict=True)
+        try:
+            results = [self._tile(Asked(*tile), moving, derivatives, images) for tile in tiles]
+        except torch.cuda.OutOfMemoryError:
+            if self.tile == 1:
+                raise
+            self.tile //= 2
+            return self.of(asked, moving, derivatives, images)
+        normals, floors, true = zip(*results, strict=True)
+        return Found(Normal(*(torch.cat(p) for p in zip(*normals, strict=True))), torch.cat(floors), torch.cat(true))
+
+    def _tile(self, asked: Asked, moving: Sequence[int], derivatives: Derivatives, images: np.ndarray | None) -> Found:
+        """:meth:`of` as many rows as stay in a core's cache."""
+        rows, slopes = asked.rows, asked.slopes
+        drawn = self.scene.render(asked.values, moving, rows=rows, derivatives=derivatives)
+        if images is not None:
+            images[rows.cpu().numpy()] = self.scene.shown(drawn).cpu().numpy()
+        chi2, floor = torch.empty_like(asked.below), torch.empty_like(asked.below)
+        residual = torch.empty_like(self.data[: len(rows)])
+        for some in steps(rows):
+            image, root = drawn.image[some], self.root[rows[some]]
+            torch.sub(self.data[rows[some]], image, out=residual[some]).mul_(root)
+            chi2[some] = residual[some].square().flatten(1).sum(1)
+            floor[some] = (root * image).square_().flatten(1).sum(1).mul_(SINGLE**2)
+        unknowns = slopes.shape[2]
+        gradient, matrix = slopes.new_zeros(len(rows), unknowns), slopes.new_zeros(len(rows), unknowns, unknowns)
+        true = torch.full_like(matrix, math.nan)
+        close = chi2 > asked.below - asked.close
+        for both, places in self._of_interest(chi2 < asked.below, close):
+            if not moving:
+                break
+            found = drawn.partials(places, both)
+            moments, products = self._moments(found, residual, rows, places)
+            by = product(found.slopes, slopes[places])
+            gradient[places] = (moments[:, :, None] * by).sum(1)
+            matrix[places] = product(by.mT, product(products, by))
+            if both and found.true is not None:
+                by = product(found.true, slopes[places])
+                true[places] = product(by.mT, product(products, by))
+        seen, seen_truly = (m.diagonal(dim1=1, dim2=2) > floor[:, None] for m in (matrix, true.nan_to_num()))
+        true = true * seen_truly[:, :, None] * seen_truly[:, None, :]
+        normal = Normal(chi2, gradient * seen, matrix * seen[:, :, None] * seen[:, None, :])
+        return Found(normal, floor, true)
+
+    @staticmethod
+    def _of_interest(wanted: Tensor, close: Tensor) -> list[tuple[bool, Tensor]]:
+        """Rows whose equations are needed, and whether with true derivatives.
+
+        To ask an accelerator for some of them costs it more than to compute all.
+        """
+        if wanted.device.type != "cpu":
+            return [(False, torch.arange(len(wanted), device=wanted.device))]
+        kinds = ((both, torch.nonzero(wanted & (close == both))[:, 0]) for both in (False, True))
+        return [(both, places) for both, places in kinds if len(places)]
+
+    def _moments(self, found: Partials, residual: Tensor, rows: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Sums of planes times the residual (b, K) and times each other (b, K, K), weighted."""
+        count = found.slopes.shape[1]
+        moments = found.slopes.new_empty(len(places), count)
+        products = found.slopes.new_empty(len(places), count, count)
+        for some, planes in zip(steps(places), found.planes, strict=True):
+            at = places[some]
+            weighted = self._weighted(planes, self.root[rows[at]])
+            moments[some] = (weighted[..., : residual[0].numel()] * residual[at].flatten(1)[:, None]).sum(2)
+            products[some] = weighted @ weighted.mT
+        return moments, products
+
+    @staticmethod
+    def _weighted(planes: Sequence[Tensor], root: Tensor) -> Tensor:
+        """Planes (b, H, W) times the root of the weight, (b, K, H W) and up to whole cache lines."""
+        pixels, factor = root[0].numel(), root.flatten(1)
+        weighted = root.new_empty(len(root), len(planes), -(-pixels // 8) * 8)
+        weighted[..., pixels:] = 0.0
+        for place, plane in enumerate(planes):
+            torch.mul(plane.flatten(1), factor, out=weighted[:, place, :pixels])
+        return weighted

@@ -1,0 +1,320 @@
+"""Pixels near the centre of a plain ellipse, where GALFIT takes more than one sample a pixel.
+
+Within the radius beyond which it takes one, half of the pixels are evaluated: each on the largest grid that its
+distance allows, and those within ``Sampling.inner_radius`` on the inner grid as well.  The central pixel of a small
+galaxy has a grid of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from galfeed.model import romberg
+from galfeed.model.ellipse import ODD, SQUARE, Ellipse, Spread
+from galfeed.model.light import Light
+from galfeed.model.pixels import Source, core_size, grid_size
+from galfeed.profiles import IMAGE, STEEP, Sampling
+
+NODES = 20, 12
+"""Gauss-Legendre nodes an axis where GALFIT's grid is as good as the integral: near the centre, and farther."""
+
+FAR, FAR_NODES, FLAT = 2.0, 8, 0.2
+"""From this distance on, so many points an axis have the sum over GALFIT's grid, for axis ratios not below the last."""
+
+CENTRAL_NODES = (8, 25)
+"""Nodes along and across each of two triangles from the centre to a border of the central pixel; as many points."""
+
+FLATTEST, SMALLEST = 0.15, 0.05
+"""Axis ratio and pixels along the minor axis for which these nodes give the integral."""
+
+GRIDDED = 1.0
+"""Pixels along the minor axis below which GALFIT's grid in the central pixel is not as good as the integral."""
+
+IN_CACHE = 8
+"""Images whose samples near the centre are drawn together on a CPU."""
+
+
+def covers(light: Light, values: Mapping[str, Tensor]) -> Tensor:
+    """Which (B,) images can be drawn so: those that are not too small or flat.
+
+    Args:
+        values: (B,) parameters; the centre is taken to be that of a pixel.
+    """
+    nowhere = torch.zeros_like(values["xc"])
+    scaled = light.scaled({**values, "xc": nowhere, "yc": nowhere}, 1)
+    numbers = scaled | light.derived(scaled)
+    sampling, q = light.profile.sampling, scaled["q"]
+    if sampling.accurate:
+        return (numbers[sampling.core_size] * q >= SMALLEST) & (q >= FLATTEST) & (q <= 1)
+    fine_core = core_size(light.profile, numbers, 1) > sampling.inner
+    line = q.new_tensor([-1.0, 0.0, 1.0]).expand(len(q), 3)
+    beside = Source(light, numbers, ()).single(line, line)[0].flatten(1)[:, 5:]  # the others are opposite
+    return ~fine_core | (beside > 1).all(1)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """How finely the pixels near the centre of each image are sampled.
+
+    Args:
+        counts: N (B, P) of the near pixels; above 7 or negative: the inner grid.
+        core: N (B,) of the central pixel where that is finer than the inner grid, else 0.
+    """
+
+    counts: Tensor
+    core: Tensor
+
+    def take(self, some: slice | Tensor) -> Samples:
+        """Of some of the images."""
+        return Samples(self.counts[some], self.core[some])
+
+
+def samples(ellipse: Ellipse) -> Samples:
+    """By GALFIT's rule."""
+    profile = ellipse.light.profile
+    near, numbers = nearby(profile.sampling, ellipse.dtype, ellipse.table.device), ellipse.values
+    line = torch.arange(-near.reach, near.reach + 1, dtype=ellipse.dtype, device=near.x.device)
+    source = Source(ellipse.light, numbers, ())
+    place = source.single(
+        line.expand(ellipse.table.shape[1], -1), line[near.reach :].expand(ellipse.table.shape[1], -1)
+    )
+    counts = grid_size(source, (), place)[:, near.row, near.column]
+    finer = counts[:, 0] > profile.sampling.inner
+    if profile.sampling.accurate:
+        finer = numbers[profile.sampling.core_size] * numbers["q"] < GRIDDED
+    return Samples(counts, torch.where(finer, counts[:, 0], 0))
+
+
+def patch(ellipse: Ellipse, sampled: Samples, planes: tuple[str, ...]) -> Tensor:
+    """Means of planes (planes, B, S) over the pixels near the centre, in the order of :meth:`Nearby.places`.
+
+    Args:
+        sampled: of this ellipse.
+    """
+    near = nearby(ellipse.light.profile.sampling, ellipse.dtype, ellipse.table.device)
+    half = ellipse.table.new_empty(len(planes), *sampled.counts.shape)
+    size = IN_CACHE if half.device.type == "cpu" else half.shape[1]
+    for start in range(0, half.shape[1], max(size, 1)):
+        some = slice(start, start + size)
+        means = _means(ellipse.take(some), near, sampled.take(some), planes)
+        for plane, mean in zip(half, means, strict=True):
+            plane[some] = mean
+    opposite = half[:, :, near.mirrored]
+    sign = half.new_tensor([-1.0 if name in ODD else 1.0 for name in planes])
+    return torch.cat([half, opposite * sign[:, None, None]], dim=2)
+
+
+def _listed(table: Tensor) -> Tensor:
+    return table[:, :, None]
+
+
+def _chosen(image: Tensor) -> Spread:
+    return lambda table: table[:, image, None]
+
+
+def _means(ellipse: Ellipse, near: Nearby, sampled: Samples, planes: tuple[str, ...]) -> list[Tensor]:
+    """Means (B, P) of planes over the near pixels."""
+    first = sampled.counts[:, : near.inner]
+    finely = (first > near.largest) | (first < 0)
+    few = finely & (torch.arange(near.inner, device=first.device) >= near.close)
+    if not ellipse.light.profile.sampling.accurate:
+        few &= ellipse.values["q"][:, None] >= FLAT
+    inner = []
+    for which, nodes in ((finely & ~few, near.nodes), (few, near.few)):
+        image, pixel = torch.nonzero(which, as_tuple=True)
+        found = ellipse.evaluate(nodes.x[pixel], nodes.y[pixel], _chosen(image), planes)
+        share = nodes.share[pixel]
+        inner.append(((image, pixel), [values.mul_(share).sum(1) for values in found]))
+    n, sample = near.used(sampled.counts)
+    x, y = near.x[near.owner] + near.across[n, sample], near.y[near.owner] + near.along[n, sample]
+    share = near.share[n, sample]
+    outer = ellipse.evaluate(x, y, _listed, planes)
+    small = torch.nonzero(sampled.core)[:, 0]
+    central = _central(ellipse.take(small), sampled.core[small], planes) if len(small) else []
+    means = []
+    for place, (name, values) in enumerate(zip(planes, outer, strict=True)):
+        mean = values.new_zeros(len(values), len(near.x)).index_add_(1, near.owner, values.mul_(share))
+        for at, found in inner:
+            mean[at] = found[place]
+        if name in ODD:
+            mean[:, 0] = 0.0
+        if central:
+            mean[small, 0] = central[place]
+        means.append(mean)
+    return means
+
+
+def _central(ellipse: Ellipse, counts: Tensor, planes: tuple[str, ...]) -> list[Tensor]:
+    """Means (B,) of planes over the central pixel on grids of N x N; of opposite samples one is taken."""
+    half = counts**2 // 2
+    image = torch.arange(len(counts), device=counts.device).repeat_interleave(half)
+    n = counts[image]
+    number = torch.arange(len(n), device=n.device) - (half.cumsum(0) - half)[image]
+    step = 1 / n.to(ellipse.dtype)
+    dx, dy = ((k + 0.5) * step - 0.5 for k in (number // n, number % n))
+    found = ellipse.evaluate(dx, dy, lambda table: table[:, image], planes)
+    share = 2 / (counts**2).to(ellipse.dtype)
+    odd = counts % 2 == 1
+    means = []
+    for name, values, middle in zip(planes, found, _middle(ellipse, counts, planes), strict=True):
+        if name in ODD:
+            means.append(torch.zeros_like(share))
+        else:
+            mean = share * share.new_zeros(len(counts)).index_add_(0, image, values)
+            means.append(mean + torch.where(odd, middle * share / 2, 0.0))
+    return means
+
+
+def _middle(ellipse: Ellipse, counts: Tensor, planes: tuple[str, ...]) -> list[Tensor]:
+    """What the sample in the centre of odd grids counts for, (B,) of each plane, see ``pixels._replace_cusp``."""
+    profile = ellipse.light.profile
+    zero = ellipse.table.new_zeros(len(counts))
+    found = ellipse.evaluate(zero, zero, lambda table: table, planes)
+    if not profile.cusp:
+        return found
+    nodes, weights = (zero.new_tensor(numbers) for numbers in romberg.nodes())
+    square = (nodes / counts[:, None]).square() / (torch.pi * ellipse.values["q"][:, None])
+    weights = 2 * weights * nodes
+    mean = {n: (weights * v).sum(1) for n, v in ellipse.function(square, _listed(ellipse.table), True).items()}
+    if ellipse.light.derivatives == "galfit":
+        centre = ellipse.evaluate(zero, zero, lambda table: table, (IMAGE,))[0]
+        return [values * mean[IMAGE] / centre for values in found]
+    mean[SQUARE] = mean[STEEP] / 2
+    return [mean.get(name, zero) for name in planes]
+
+
+class _Nodes(NamedTuple):
+    """Places (P, S) of samples in the plane, and their shares of a pixel."""
+
+    x: Tensor
+    y: Tensor
+    share: Tensor
+
+
+@dataclass(frozen=True)
+class Nearby:
+    """Samples of half of the P pixels around the centre; the other half is opposite.
+
+    Args:
+        reach: of the window around the centre, pixels.
+        x, y: (P,) pixels, the nearest first.
+        row, column: (P,) their places in the upper half of that window.
+        mirrored: (M,) those in the line of the centre that have an opposite there.
+        inner: how many of them can need the inner grid.
+        close: how many of these are nearer than ``FAR``.
+        nodes, few: the inner grid's samples; fewer that give the same farther out.
+        largest: N of the largest of the other grids.
+        owner: (S,) pixel of each sample of these.
+        across, along, share: (largest + 1, S) the place of a sample in its pixel, and its share of it, for each N.
+    """
+
+    reach: int
+    x: Tensor
+    y: Tensor
+    row: Tensor
+    column: Tensor
+    mirrored: Tensor
+    inner: int
+    close: int
+    nodes: _Nodes
+    few: _Nodes
+    largest: int
+    owner: Tensor
+    across: Tensor
+    along: Tensor
+    share: Tensor
+
+    def used(self, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """Index of the tables for counts (B, P): N (B, S) and sample (S,)."""
+        n = counts.clamp(0, self.largest)[:, self.owner]
+        return n, torch.arange(len(self.owner), device=n.device)
+
+    def places(self, width: int) -> Tensor:
+        """Where the near pixels are in flattened planes of this width, see ``plain.drawn``; last the mirrored ones."""
+        half = self.row * width + (self.reach - self.column) % width
+        return torch.cat([half, (self.column[self.mirrored] - self.reach) % width])
+
+
+@cache
+def nearby(sampling: Sampling, dtype: torch.dtype, device: torch.device) -> Nearby:
+    """Of a rule."""
+    reach = math.ceil(sampling.limit)
+    half = [(i, j) for j in range(reach + 1) for i in range(-reach, reach + 1) if j > 0 or i >= 0]
+    pixels = sorted((p for p in half if math.hypot(*p) < sampling.limit), key=lambda p: math.hypot(*p))
+    inner = sum(math.hypot(*p) <= sampling.inner_radius for p in pixels)
+    most = [int(sampling.count / max(math.hypot(*p), sampling.inner_radius) + 0.5) for p in pixels]
+    samples = [(k, a, b) for k, n in enumerate(most) for a in range(n) for b in range(n)]
+
+    def table(entry: Callable[[int, int, int], float]) -> Tensor:
+        """(largest + 1, S) an entry of (N, a, b), 0 where a grid has no such sample."""
+        rows = [[entry(n, a, b) if max(a, b) < n else 0.0 for _, a, b in samples] for n in range(max(most) + 1)]
+        return torch.tensor(rows, dtype=dtype, device=device)
+
+    def tensor(numbers: object) -> Tensor:
+        return torch.as_tensor(np.array(numbers), dtype=dtype, device=device)
+
+    def nodes(few: bool) -> _Nodes:
+        grids = [_nodes(pixel, sampling, few) for pixel in pixels[:inner]]
+        return _Nodes(*(tensor(np.stack(part)) for part in zip(*grids, strict=True)))
+
+    return Nearby(
+        reach=reach,
+        x=tensor([i for i, _ in pixels]),
+        y=tensor([j for _, j in pixels]),
+        row=torch.tensor([j for _, j in pixels], device=device),
+        column=torch.tensor([i + reach for i, _ in pixels], device=device),
+        mirrored=torch.tensor([k for k, (i, j) in enumerate(pixels) if j == 0 and i > 0], device=device),
+        inner=inner,
+        close=sum(math.hypot(*p) < FAR for p in pixels[:inner]),
+        nodes=nodes(few=False),
+        few=nodes(few=True),
+        largest=max(most),
+        owner=torch.tensor([k for k, _, _ in samples], device=device),
+        across=table(lambda n, a, b: (a + 0.5) / n - 0.5),
+        along=table(lambda n, a, b: (b + 0.5) / n - 0.5),
+        share=table(lambda n, a, b: 1 / n**2),
+    )
+
+
+def _nodes(pixel: tuple[int, int], sampling: Sampling, few: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """x, y and share (S,) of the samples of the inner grid of a pixel; GALFIT's, or others with the same sum.
+
+    Args:
+        few: as many as are enough farther from the centre.
+    """
+    if pixel != (0, 0) or few or not sampling.accurate:
+        if sampling.accurate:
+            steps, weights = (part / 2 for part in np.polynomial.legendre.leggauss(NODES[few]))
+        elif few:
+            steps, weights = gauss_of_grid(sampling.inner, FAR_NODES)
+        else:
+            steps = (np.arange(sampling.inner) + 0.5) / sampling.inner - 0.5
+            weights = np.full(sampling.inner, 1 / sampling.inner)
+        x, y = np.meshgrid(steps, steps, indexing="ij")
+        return pixel[0] + x.ravel(), pixel[1] + y.ravel(), np.outer(weights, weights).ravel()
+    # r has a kink in the centre, and none along a line from there to the border: triangles of such lines
+    (out, out_weights), (side, side_weights) = (np.polynomial.legendre.leggauss(n) for n in CENTRAL_NODES)
+    to_border, to_side = np.meshgrid((out + 1) / 4, side, indexing="ij")  # pixels; as a share of the border
+    share = (np.outer(out_weights, side_weights) * to_border / 2).ravel()
+    near, far = to_border.ravel(), (to_border * to_side).ravel()
+    return np.concatenate([near, far]), np.concatenate([far, near]), np.concatenate([share, share])
+
+
+def gauss_of_grid(count: int, nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points within (-1/2, 1/2) and weights that give the mean over ``count`` mid-points of polynomials.
+
+    Exact up to degree 2 nodes - 1: the Gauss rule of the discrete Chebyshev polynomials (Gautschi 2004, Orthogonal
+    Polynomials, table 1.1), from the eigenvalues of their Jacobi matrix (Golub & Welsch 1969).
+    """
+    k = np.arange(1, nodes)
+    beside = np.sqrt(k**2 * (1 - (k / count) ** 2) / (4 * k**2 - 1)) / 2
+    points, vectors = np.linalg.eigh(np.diag(beside, 1) + np.diag(beside, -1))
+    return points, vectors[0] ** 2

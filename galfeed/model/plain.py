@@ -1,0 +1,281 @@
+"""Images of plain ellipses under a convolution: planes drawn on the centre of a pixel, convolved with the moved PSF."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from galfeed.model import convolve
+from galfeed.model.ellipse import ODD, Ellipse, applies, combination, points
+from galfeed.model.frame import Drawing, Frame, Partials, Picture, Placed, Planes, steps
+from galfeed.model.near import Samples, covers, nearby, patch, samples
+from galfeed.profiles import IMAGE
+
+OFF_CENTRE = 4  # pixels that an object may be off the middle of its window in planes of the usual size
+LEAST_REACH = 3  # pixels that partial images in single precision hold beyond the window, or the width of the PSF
+
+BY_PSF = {"xc": 1, "yc": 2}
+"""Parameters whose true derivatives are those of the moved PSF, and the kernels that make them."""
+
+
+def possible(drawing: Drawing, frame: Frame) -> bool:
+    """Whether there may be such images among those of a component."""
+    light = drawing.light
+    return applies(light, frame.fine) and min(frame.box) / 2 > light.profile.sampling.limit + 1
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes (H, W), even, of the planes for the images and for their partials."""
+
+    image: tuple[int, int]
+    partials: tuple[int, int]
+
+
+def sizes(drawing: Drawing, frame: Frame) -> Tensor:
+    """(B, 4) size of the planes for each image and its partials, see :class:`Sizes`; all 0 where there are none.
+
+    There are none for what is too small or flat, and for what is too far from the window: the object is in the middle
+    of a plane, so that opposite pixels are like each other.  In most images it is near the middle of the window too,
+    and one size does for them.
+
+    Partial images in single precision need not hold all that the wings of the PSF bring in from beyond the window.
+    """
+    assert frame.psf is not None
+    at, reaches, lengths = Placed.of(drawing, frame), convolve.margin(frame.psf.image.shape), []
+    width = frame.psf.width.nan_to_num(0.0, 0.0, 0.0).long()
+    for centre, window, reach in zip(at.centre(frame)[::-1], at.window, reaches, strict=True):
+        off = centre.maximum(window - 1 - centre) + 1
+        found = _from_ladder(2 * (off + reach), window + 2 * reach + 2 * OFF_CENTRE)
+        lengths.append(found)
+        if frame.partials == torch.float64:
+            lengths.append(found)
+            continue
+        near = width.clamp(LEAST_REACH, max(reach, LEAST_REACH))
+        # as far off as the size of the image allows, so that there are few sizes; a kernel must find room
+        needed = (found - 2 * (reach - near)).clamp(min=2 * reach + 2)
+        lengths.append(_from_ladder(needed, 0).minimum(found))
+    rows, partial_rows, columns, partial_columns = lengths
+    some = (rows > 0) & (columns > 0) & covers(drawing.light, drawing.values)
+    return torch.stack([rows, columns, partial_rows, partial_columns], 1) * some[:, None]
+
+
+def _from_ladder(needed: Tensor, usual: int) -> Tensor:
+    """Length (B,) of a fast transform that is not below the needed one: one of few; 0 where it is too large."""
+    lengths = torch.tensor(_ladder(usual) if usual else _all_lengths(), device=needed.device)
+    place = torch.searchsorted(lengths, needed)
+    return torch.where(place < len(lengths), lengths[place.clamp(max=len(lengths) - 1)], 0)
+
+
+@cache
+def _ladder(usual: int) -> tuple[int, ...]:
+    """Lengths of transforms from a usual one to twice that."""
+    lengths = [convolve.fast_length(usual)]
+    while lengths[-1] < 2 * usual:
+        lengths.append(convolve.fast_length(int(1.2 * lengths[-1])))
+    return tuple(lengths)
+
+
+@cache
+def _all_lengths() -> tuple[int, ...]:
+    return tuple(sorted({convolve.fast_length(size) for size in range(2, 2**14)}))
+
+
+def picture(drawing: Drawing, frame: Frame, size: Sizes) -> Picture:
+    """Plain ellipses convolved on planes of one size; beyond the convolution box they have one sample a pixel."""
+    stage = _Stage.of(drawing, frame, size)
+    image = stage.image()
+
+    def partials(rows: Tensor | None, both: bool) -> Partials:
+        return stage.partials(image, both) if rows is None else stage.take(rows).partials(image[rows], both)
+
+    return Picture(image, partials)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """All that is the same for the image and its partials.
+
+    Args:
+        drawing, frame: what and where.
+        size: of the planes.
+        at: the places of the objects.
+        ellipse: the objects.
+        kernel: (1, B, h, w) the moved PSFs.
+        column, row: (B,) the objects' pixels in the window.
+        sampled: the pixels near the centres.
+        outside: (B, H, W) of the region, the convolution box.
+    """
+
+    drawing: Drawing
+    frame: Frame
+    size: Sizes
+    at: Placed
+    ellipse: Ellipse
+    kernel: Tensor
+    column: Tensor
+    row: Tensor
+    sampled: Samples
+    outside: Tensor
+
+    @classmethod
+    def of(cls, drawing: Drawing, frame: Frame, size: Sizes) -> _Stage:
+        at = Placed.of(drawing, frame)
+        kernel = convolve.padded(frame.moved(at.sx, at.sy, partials=False), False)
+        ellipse = Ellipse.of(drawing.light, drawing.values, frame.scale)
+        across, along = frame.in_box(drawing.values["xc"], drawing.values["yc"])
+        outside = ~(along[:, :, None] & across[:, None, :])
+        return cls(drawing, frame, size, at, ellipse, kernel, *at.centre(frame), samples(ellipse), outside)
+
+    def take(self, rows: Tensor) -> _Stage:
+        """Of some of the images."""
+        return _Stage(
+            self.drawing.take(rows),
+            self.frame.take(rows),
+            self.size,
+            self.at.take(rows),
+            self.ellipse.take(rows),
+            self.kernel[:, rows],
+            self.column[rows],
+            self.row[rows],
+            self.sampled.take(rows),
+            self.outside[rows],
+        )
+
+    def image(self) -> Tensor:
+        """(B, H, W) in the precision of the frame."""
+        beyond = _Beyond.of(self)
+        light = beyond.light(self.ellipse, (IMAGE,))
+        pairs = [(0, 0)]
+        pieces = self._convolved((IMAGE,), self.kernel, pairs, self.size.image, self.ellipse.dtype, beyond, light)
+        return torch.cat([planes[0] for planes in pieces])
+
+    def partials(self, image: Tensor, both: bool) -> Partials:
+        """By the parameters wanted, of which the images are known."""
+        light, wanted = self.drawing.light, self.drawing.wanted
+        made = combination(light, self.drawing.values, wanted, self.frame.scale)
+        true = light.derivatives == "true"
+        moves = tuple(name for name in BY_PSF if name in wanted) if true or both else ()
+        drawn = tuple(name for name in made.planes[1:] if not (true and name in ODD))
+        places = [0, *(made.planes.index(name) for name in drawn)]
+        beyond = _Beyond.of(self)
+        outer = beyond.light(made.ellipse, drawn)
+        none = made.slopes.new_zeros(len(image), len(moves), len(wanted))
+        slopes = torch.cat([made.slopes[:, places], none], 1)
+        by_psf = slopes.clone()
+        kernels = self.kernel
+        if moves:
+            kernels = convolve.padded(self.frame.moved(self.at.sx, self.at.sy, partials=True), True)
+            turning = tuple(name for name in made.planes if name in ODD)
+            turned = beyond.light(made.ellipse, turning)
+            for place, name in enumerate(moves, start=len(places)):
+                column = wanted.index(name)
+                by_psf[:, :, column] = 0.0
+                by_psf[:, place, column] = 1.0
+                amounts = made.slopes[:, [made.planes.index(plane) for plane in turning], column]
+                outer = torch.cat([outer, (turned * amounts[beyond.image].mT).sum(0, keepdim=True)])
+        names = (*drawn, *((IMAGE,) if moves else ()))
+        pairs = [(place, 0) for place in range(len(drawn))] + [(len(drawn), BY_PSF[name]) for name in moves]
+        precision = self.frame.partials
+        pieces = self._convolved(names, kernels, pairs, self.size.partials, precision, beyond, outer) if pairs else None
+
+        def planes() -> Iterator[Planes]:
+            for some in steps(image):
+                yield [image[some], *(next(pieces) if pieces else ())]
+
+        if true:
+            return Partials(by_psf, planes(), by_psf)
+        return Partials(slopes, planes(), by_psf if both else None)
+
+    def _convolved(
+        self,
+        names: tuple[str, ...],
+        kernels: Tensor,
+        pairs: list[tuple[int, int]],
+        size: tuple[int, int],
+        precision: torch.dtype,
+        beyond: _Beyond,
+        outer: Tensor,
+    ) -> Iterator[Tensor]:
+        """Planes (pairs, b, H, W), some images at a time; ``pairs`` are places in ``names`` and of kernels."""
+        # in full precision: with all of the light in one pixel, what changes with size cancels there
+        near = patch(self.ellipse, self.sampled, names).to(precision)
+        cast, kernels = self.ellipse.to(precision), kernels.to(precision)
+        changes = [name in ODD for name in names]
+        for some in steps(self.row):
+            canvases = drawn(cast.take(some), near[:, some], size, names)
+            at = self.column[some], self.row[some]
+            images = convolve.centred(canvases, changes, kernels[:, some], pairs, at, size, self.at.window)
+            images = self.at.embedded(images, self.frame, some)
+            beyond.put(images, outer, some)
+            yield images
+
+
+def drawn(ellipse: Ellipse, near: Tensor, size: tuple[int, int], planes: tuple[str, ...]) -> Tensor:
+    """Means of planes over pixels, (planes, B, H / 2 + 1, W).
+
+    What is below the centre is opposite to what is above it and is left out.  The lines run from the right to the left:
+    the first column is that of the centre, those to its right are the last ones.
+
+    Args:
+        near: :func:`near.patch` of it.
+        size: (H, W) even.
+    """
+    x, y = _grid(size, ellipse.dtype, near.device)
+    canvases = ellipse.table.new_empty(len(planes), near.shape[1], y.shape[1], x.shape[2])
+    ellipse.evaluate(x, y, _spread, planes, canvases)
+    place = nearby(ellipse.light.profile.sampling, ellipse.dtype, near.device).places(size[1])
+    canvases.flatten(2)[:, :, place] = near
+    return canvases
+
+
+@cache
+def _grid(size: tuple[int, int], dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """x (1, 1, W) and y (1, H / 2 + 1, 1) of the pixels of :func:`drawn`."""
+    column, half = torch.arange(size[1], device=device), size[1] // 2
+    x = -torch.where(column < half, column, column - size[1])
+    return x.to(dtype)[None, None, :], torch.arange(size[0] // 2 + 1, dtype=dtype, device=device)[None, :, None]
+
+
+def _spread(table: Tensor) -> Tensor:
+    return table[:, :, None, None]
+
+
+@dataclass(frozen=True)
+class _Beyond:
+    """Points beyond the convolution box, where a pixel has one sample.
+
+    Args:
+        image, pixel: (S,) which image, in order, and which pixel of the flattened region.
+        dx, dy: (S,) from the object.
+        ends: of the samples of each image, and 0 before them.
+    """
+
+    image: Tensor
+    pixel: Tensor
+    dx: Tensor
+    dy: Tensor
+    ends: list[int]
+
+    @classmethod
+    def of(cls, stage: _Stage) -> _Beyond:
+        frame, values = stage.frame, stage.drawing.values
+        image, row, column = torch.nonzero(stage.outside, as_tuple=True)
+        dx = frame.x0[image] + column - values["xc"][image]
+        dy = frame.y0[image] + row - values["yc"][image]
+        counts = torch.bincount(image, minlength=len(frame.x0)).cumsum(0)
+        return cls(image, row * frame.shape[1] + column, dx, dy, [0, *counts.tolist()])
+
+    def light(self, ellipse: Ellipse, planes: tuple[str, ...]) -> Tensor:
+        """(planes, S) there."""
+        return points(ellipse, self.image, self.dx, self.dy, planes) if planes else self.dx.new_empty(0, len(self.dx))
+
+    def put(self, planes: Tensor, light: Tensor, some: slice) -> None:
+        """Light (K, S) into planes (K, b, H, W) of some of the images."""
+        own = slice(self.ends[some.start], self.ends[min(some.stop, len(self.ends) - 1)])
+        if own.start < own.stop:
+            planes.flatten(2)[:, self.image[own] - some.start, self.pixel[own]] = light[:, own].to(planes.dtype)
