@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -117,8 +117,21 @@ def task(loaded: Loaded, asked: Options) -> Task:
 
 def doubts(result: FitResult, loaded: Loaded, asked: Options) -> list[str]:
     """What to say of a result that should not be taken for a good one, a line each."""
+    return doubts_of_all([result], [loaded], asked)[0]
+
+
+def doubts_of_all(results: Sequence[FitResult], loaded: Sequence[Loaded], asked: Options) -> list[list[str]]:
+    """:func:`doubts` of many results."""
     from galfeed import fit
 
+    drawn = [k for k, result in enumerate(results) if not (result.status.failed or asked.exact)]
+    found = fit.doubts_of_all([results[k].job for k in drawn], [loaded[k].exposure for k in drawn])
+    lines = dict(zip(drawn, found, strict=True))
+    return [_doubts(result, own, lines.get(k, "")) for k, (result, own) in enumerate(zip(results, loaded, strict=True))]
+
+
+def _doubts(result: FitResult, loaded: Loaded, drawn: str) -> list[str]:
+    """Args: drawn: what is to be said of the image."""
     name = loaded.job.path
     if result.status.failed:
         return [f"{name}: no solution: {result.status.value}"]
@@ -127,9 +140,7 @@ def doubts(result: FitResult, loaded: Loaded, asked: Options) -> list[str]:
         found.append(f"{name}: the fit was started {result.attempts} times; the best result is kept")
     if result.status is Status.STALLED:
         found.append(f"{name}: {result.status.value}; do not trust this fit")
-    if not asked.exact and (doubt := fit.doubts(result.job, loaded.exposure)):
-        found.append(doubt)
-    return found
+    return found + [drawn] * bool(drawn)
 
 
 def write(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -126,7 +127,7 @@ def diffuse(image: Tensor, kernel: Tensor, inside: Tensor) -> Tensor:
 
 def centred(
     planes: Tensor,
-    odd: Sequence[bool],
+    odd: int,
     kernels: Tensor,
     pairs: Sequence[tuple[int, int]],
     at: tuple[Tensor, Tensor],
@@ -138,42 +139,31 @@ def centred(
     Args:
         planes: (K, B, H / 2 + 1, W) half of them, the centre in the first line and column, each line from its right to
             its left end.
-        odd: which of them change their sign on the opposite side.
+        odd: how many, the first ones, change their sign on the opposite side.
         kernels: (J, B, kh, kw) padded kernels.
-        pairs: which plane is to be convolved with which kernel.
+        pairs: which plane is to be convolved with which kernel; planes with the same one stand side by side.
         at: column and row (B,) of the window that the centre is to be on.
         size: (H, W) even.  window: (h, w).
     """
-    out = planes.new_empty(len(pairs), planes.shape[1], *window)
     moved = _moved_transforms(kernels, *at, size)
-    turned = moved * -1j if any(odd) else moved  # spectra of odd planes are imaginary
-    alone = len({kernel for _, kernel in pairs}) == 1 and [plane for plane, _ in pairs] == list(range(len(planes)))
-    for some in _pieces(planes):
-        spectra = _spectra(planes[:, some], odd, size)
-        if alone and not any(odd):
-            products = spectra * moved[pairs[0][1], some]
-        else:
-            products = moved.new_empty(len(pairs), spectra.shape[1], *moved.shape[2:])
-            for product, (plane, kernel) in zip(products, pairs, strict=True):
-                torch.mul(spectra[plane], (turned if odd[plane] else moved)[kernel, some], out=product)
-        lines = along_columns(torch.fft.ifft, products)[..., : window[0], :]
-        out[:, some] = torch.fft.irfft(lines, n=size[1], dim=-1)[..., : window[1]]
-    return out
+    spectra = _spectra(planes, odd, size)
+    products = moved.new_empty(len(pairs), *spectra.shape[1:3], moved.shape[3])
+    place = 0
+    for (kernel, turned), same in groupby(pairs, lambda pair: (pair[1], pair[0] < odd)):
+        chosen = [plane for plane, _ in same]
+        by = moved[kernel] * -1j if turned else moved[kernel]  # spectra of odd planes are imaginary
+        own = spectra[chosen[0] : chosen[-1] + 1]
+        torch.mul(own, by, out=products[place : place + len(own)])
+        place += len(own)
+    lines = along_columns(torch.fft.ifft, products)[..., : window[0], :]
+    return torch.fft.irfft(lines, n=size[1], dim=-1)[..., : window[1]]
 
 
-def _pieces(planes: Tensor) -> Iterator[slice]:
-    """Images (K, B, ...) that are transformed together: on a CPU what stays in the core's cache, two planes or more."""
-    count, batch = planes.shape[:2]
-    size = batch if planes.device.type != "cpu" else 2 if count == 1 else 1
-    return (slice(start, start + size) for start in range(0, batch, max(size, 1)))
-
-
-def _spectra(planes: Tensor, odd: Sequence[bool], size: tuple[int, int]) -> Tensor:
+def _spectra(planes: Tensor, odd: int, size: tuple[int, int]) -> Tensor:
     """Transforms (K, B, H, W / 2 + 1) without the i of those that are imaginary."""
     lines = torch.fft.rfft(planes, dim=-1)  # the complex conjugates, as the lines are reversed
-    for plane, changes in zip(lines, odd, strict=True):
-        if changes:
-            plane *= -1j
+    if odd:
+        lines[:odd] *= -1j
     return torch.fft.irfft(lines, n=size[0], dim=-2, norm="forward")
 
 

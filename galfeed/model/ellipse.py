@@ -147,7 +147,7 @@ class Combination:
 
     Args:
         ellipse: that they are of.
-        planes: names of the planes, the image first.
+        planes: names of the planes, the image first, then those that are odd.
         slopes: (B, planes, wanted) how much of each is in each partial image.
     """
 
@@ -201,7 +201,8 @@ def combination(
     for name in wanted:
         for plane, amount in geometry.get(name, {}).items():
             add(plane, name, amount)
-    planes = (IMAGE, *dict.fromkeys(plane for plane, _ in parts if plane != IMAGE))
+    others = sorted(dict.fromkeys(plane for plane, _ in parts if plane != IMAGE), key=lambda plane: plane not in ODD)
+    planes = (IMAGE, *others)
     slopes = level.new_zeros(len(level), len(planes), len(wanted))
     for (plane, name), amount in parts.items():
         slopes[:, planes.index(plane), wanted.index(name)] = amount

@@ -38,7 +38,7 @@ FLATTEST, SMALLEST = 0.15, 0.05
 GRIDDED = 1.0
 """Pixels along the minor axis below which GALFIT's grid in the central pixel is not as good as the integral."""
 
-IN_CACHE = 8
+IN_CACHE = 64
 """Images whose samples near the centre are drawn together on a CPU."""
 
 
@@ -134,9 +134,8 @@ def _means(ellipse: Ellipse, near: Nearby, sampled: Samples, planes: tuple[str, 
         share = nodes.share[pixel]
         inner.append(((image, pixel), [values.mul_(share).sum(1) for values in found]))
     n, sample = near.used(sampled.counts)
-    x, y = near.x[near.owner] + near.across[n, sample], near.y[near.owner] + near.along[n, sample]
     share = near.share[n, sample]
-    outer = ellipse.evaluate(x, y, _listed, planes)
+    outer = ellipse.evaluate(near.across[n, sample], near.along[n, sample], _listed, planes)
     small = torch.nonzero(sampled.core)[:, 0]
     central = _central(ellipse.take(small), sampled.core[small], planes) if len(small) else []
     means = []
@@ -213,7 +212,7 @@ class Nearby:
         nodes, few: the inner grid's samples; fewer that give the same farther out.
         largest: N of the largest of the other grids.
         owner: (S,) pixel of each sample of these.
-        across, along, share: (largest + 1, S) the place of a sample in its pixel, and its share of it, for each N.
+        across, along, share: (largest + 1, S) the place of a sample, and its share of its pixel, for each N.
     """
 
     reach: int
@@ -253,9 +252,16 @@ def nearby(sampling: Sampling, dtype: torch.dtype, device: torch.device) -> Near
     most = [int(sampling.count / max(math.hypot(*p), sampling.inner_radius) + 0.5) for p in pixels]
     samples = [(k, a, b) for k, n in enumerate(most) for a in range(n) for b in range(n)]
 
-    def table(entry: Callable[[int, int, int], float]) -> Tensor:
-        """(largest + 1, S) an entry of (N, a, b), 0 where a grid has no such sample."""
-        rows = [[entry(n, a, b) if max(a, b) < n else 0.0 for _, a, b in samples] for n in range(max(most) + 1)]
+    def table(entry: Callable[[int, int, int], float], axis: int | None = None) -> Tensor:
+        """(largest + 1, S) an entry of (N, a, b), 0 where a grid has no such sample, and the pixel along an axis."""
+        first = [0 if axis is None else pixels[k][axis] for k, _, _ in samples]
+        rows = [
+            [
+                place + (entry(n, a, b) if max(a, b) < n else 0.0)
+                for place, (_, a, b) in zip(first, samples, strict=True)
+            ]
+            for n in range(max(most) + 1)
+        ]
         return torch.tensor(rows, dtype=dtype, device=device)
 
     def tensor(numbers: object) -> Tensor:
@@ -278,8 +284,8 @@ def nearby(sampling: Sampling, dtype: torch.dtype, device: torch.device) -> Near
         few=nodes(few=True),
         largest=max(most),
         owner=torch.tensor([k for k, _, _ in samples], device=device),
-        across=table(lambda n, a, b: (a + 0.5) / n - 0.5),
-        along=table(lambda n, a, b: (b + 0.5) / n - 0.5),
+        across=table(lambda n, a, b: (a + 0.5) / n - 0.5, 0),
+        along=table(lambda n, a, b: (b + 0.5) / n - 0.5, 1),
         share=table(lambda n, a, b: 1 / n**2),
     )
 

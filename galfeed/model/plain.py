@@ -17,6 +17,7 @@ from galfeed.profiles import IMAGE
 
 OFF_CENTRE = 4  # pixels that an object may be off the middle of its window in planes of the usual size
 LEAST_REACH = 3  # pixels that partial images in single precision hold beyond the window, or the width of the PSF
+LONGEST = 2**20  # of the transforms
 
 BY_PSF = {"xc": 1, "yc": 2}
 """Parameters whose true derivatives are those of the moved PSF, and the kernels that make them."""
@@ -82,7 +83,13 @@ def _ladder(usual: int) -> tuple[int, ...]:
 
 @cache
 def _all_lengths() -> tuple[int, ...]:
-    return tuple(sorted({convolve.fast_length(size) for size in range(2, 2**14)}))
+    """Even products of 2, 3, 5 and 7."""
+    lengths = {2}
+    for prime in (2, 3, 5, 7):
+        for length in sorted(lengths):
+            while (length := length * prime) <= LONGEST:
+                lengths.add(length)
+    return tuple(sorted(lengths))
 
 
 def picture(drawing: Drawing, frame: Frame, size: Sizes) -> Picture:
@@ -151,8 +158,11 @@ class _Stage:
         beyond = _Beyond.of(self)
         light = beyond.light(self.ellipse, (IMAGE,))
         pairs = [(0, 0)]
+        image = self.ellipse.table.new_empty(len(self.row), *self.frame.shape)
         pieces = self._convolved((IMAGE,), self.kernel, pairs, self.size.image, self.ellipse.dtype, beyond, light)
-        return torch.cat([planes[0] for planes in pieces])
+        for planes, some in zip(pieces, steps(image), strict=True):
+            image[some] = planes[0]
+        return image
 
     def partials(self, image: Tensor, both: bool) -> Partials:
         """By the parameters wanted, of which the images are known."""
@@ -205,11 +215,11 @@ class _Stage:
         # in full precision: with all of the light in one pixel, what changes with size cancels there
         near = patch(self.ellipse, self.sampled, names).to(precision)
         cast, kernels = self.ellipse.to(precision), kernels.to(precision)
-        changes = [name in ODD for name in names]
+        odd = sum(name in ODD for name in names)
         for some in steps(self.row):
             canvases = drawn(cast.take(some), near[:, some], size, names)
             at = self.column[some], self.row[some]
-            images = convolve.centred(canvases, changes, kernels[:, some], pairs, at, size, self.at.window)
+            images = convolve.centred(canvases, odd, kernels[:, some], pairs, at, size, self.at.window)
             images = self.at.embedded(images, self.frame, some)
             beyond.put(images, outer, some)
             yield images

@@ -25,16 +25,17 @@ class Psf:
         image: (B, My, Mx) unit sum, both sizes even, centre at [My // 2, Mx // 2].
         width: (B,) GALFIT's width statistic, pixels of the PSF image.
         fine: oversampling relative to the data.
-        slopes: (3, B, My, Mx) central differences in x, in y and in both; zero on the border lines.
+        nodes: (2, 2, B, My + 2, Mx + 2) what a bicubic is made of, with a line of zeros around it: the image and its
+            slope along y, and of each itself and its slope along x; central differences, zero on the border lines.
     """
 
     image: Tensor
     width: Tensor
     fine: int
-    slopes: Tensor
+    nodes: Tensor
 
     def take(self, index: Tensor) -> Psf:
-        return Psf(self.image[index], self.width[index], self.fine, self.slopes[:, index])
+        return Psf(self.image[index], self.width[index], self.fine, self.nodes[:, :, index])
 
 
 def prepare(images: Tensor, fine: int) -> Psf:
@@ -46,7 +47,9 @@ def prepare(images: Tensor, fine: int) -> Psf:
     """
     image = images / images.sum((-2, -1), keepdim=True)
     image = torch.nn.functional.pad(image, (image.shape[-1] % 2, 0, image.shape[-2] % 2, 0))
-    return Psf(image, _widths(image), fine, torch.stack(_slopes(image)))
+    slope_x, slope_y, twist = _slopes(image)
+    nodes = torch.stack([torch.stack([image, slope_x]), torch.stack([slope_y, twist])])
+    return Psf(image, _widths(image), fine, torch.nn.functional.pad(nodes, (1, 1, 1, 1)))
 
 
 def _widths(images: Tensor) -> Tensor:
@@ -116,18 +119,11 @@ def displaced(psf: Psf, tx: Tensor, ty: Tensor, *, partials: bool = True) -> tup
     """The PSFs (B, My, Mx) displaced by about half a pixel at most, tx, ty (B,), and their derivatives by tx and ty."""
     image = psf.image
     my, mx = image.shape[-2:]
-    xv, xs, dxv, dxs = _hermite(mx, tx, partials)
-    yv, ys, dyv, dys = _hermite(my, ty, partials)
-    slope_x, slope_y, twist = psf.slopes
-
-    def bicubic(value_y: Tensor, slopes_y: Tensor, value_x: Tensor, slopes_x: Tensor) -> Tensor:
-        return (value_y @ image + slopes_y @ slope_y) @ value_x.mT + (
-            value_y @ slope_x + slopes_y @ twist
-        ) @ slopes_x.mT
-
-    moved = bicubic(yv, ys, xv, xs)
-    d_dx = bicubic(yv, ys, dxv, dxs) if partials else moved.new_empty(0)
-    d_dy = bicubic(dyv, dys, xv, xs) if partials else moved.new_empty(0)
+    (across, across_slopes), (along, along_slopes) = _hermite(tx), _hermite(ty)
+    lines = _between(psf.nodes, along, -2)
+    moved = _between(lines, across, -1)
+    d_dx = _between(lines, across_slopes, -1) if partials else moved.new_empty(0)
+    d_dy = _between(_between(psf.nodes, along_slopes, -2), across, -1) if partials else moved.new_empty(0)
     sinc = (psf.width >= SINC_FROM) & (psf.width <= SINC_TO)
     if bool(sinc.any()):
         near = _region(psf, tx, ty) & sinc[:, None, None]
@@ -153,15 +149,28 @@ def _slopes(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return slope_x, slope_y, twist
 
 
-def _hermite(size: int, t: Tensor, partials: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Cubic Hermite matrices (B, size, size) that sample a line at m - t from values and slopes; and d/dt of both."""
-    m = torch.arange(size, dtype=t.dtype, device=t.device)
-    d = m[:, None] - m[None, :] - t[:, None, None]
+def _hermite(t: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights (2, B, 3) by which values and slopes at pixels m - 1, m, m + 1 give the cubic at m - t; their d/dt."""
+    d = torch.arange(1, -2, -1, dtype=t.dtype, device=t.device) - t[:, None]
     a = d.abs().clamp(max=1)
     d = d.clamp(-1, 1)
     rest = 1 - a
-    values, slopes = 1 - a * a * (3 - 2 * a), d * rest * rest
-    return (values, slopes, 6 * d * rest, -rest * (1 - 3 * a)) if partials else (values, slopes, a, a)
+    return (
+        torch.stack([1 - a * a * (3 - 2 * a), d * rest * rest]),
+        torch.stack([6 * d * rest, -rest * (1 - 3 * a)]),
+    )
+
+
+def _between(nodes: Tensor, weights: Tensor, axis: int) -> Tensor:
+    """Sums of values and slopes, nodes (2, ..., B, My, Mx), and their neighbours along an axis, two pixels shorter."""
+    length = nodes.shape[axis] - 2
+    found: Tensor | None = None
+    for node, weight in zip(nodes, weights, strict=True):
+        for place in range(3):
+            part = weight[:, place, None, None] * node.narrow(axis, place, length)
+            found = part if found is None else found.add_(part)
+    assert found is not None
+    return found
 
 
 def _region(psf: Psf, tx: Tensor, ty: Tensor) -> Tensor:

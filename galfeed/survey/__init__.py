@@ -23,8 +23,11 @@ from galfeed.survey.stages import Outcome, Unit
 
 __all__ = ["Entry", "Interrupted", "Outcome", "Summary", "find", "run"]
 
-CHUNK = 64
-"""Jobs of a unit, at most: more in one fit gain nothing on a CPU."""
+CHUNK = 256
+"""Jobs of a unit, at most: the last of them to end cost a fit of many as much as one of few."""
+
+READ = 64
+"""Jobs that are read and written for a GPU by one process, at most."""
 
 TOGETHER = 1024
 """Jobs that a GPU fits together, at most."""
@@ -32,7 +35,7 @@ TOGETHER = 1024
 PIPED = {"cuda"}
 """Kinds of devices that are fed and relieved by other processes."""
 
-ROUNDS = 2
+ROUNDS = 1
 """A unit is at most this part of a worker's share of what is left."""
 
 LEAST = 16
@@ -118,12 +121,12 @@ def run(
         made: Pool
         if asked.device in PIPED:
             workers = max(workers - len(targets), 1)
-            units = [*_units(left, state, CHUNK, workers)]
+            units = [*_units(left, state, READ, workers)]
             workers = min(workers, max(len(units), 1))
             made = Pipeline(entries, units, asked, log, hear, workers, targets, asked.chunk or TOGETHER)
             workers += len(targets)
         else:
-            units = [*_units(left, state, asked.chunk or CHUNK, 0 if asked.chunk else workers)]
+            units = [*_units(left, state, asked.chunk or CHUNK, 0 if asked.chunk or workers == 1 else workers)]
             workers = min(workers, len(units))
             made = Pool(entries, units, asked, log, hear, workers)
         with _interruptible():

@@ -75,6 +75,15 @@ Results = list[FitResult | Failure]
 """What is known of the jobs of a unit after each stage."""
 
 
+PIXELS = 2**22
+"""Of the images that a unit on a CPU reads and fits together; with more no time is gained."""
+
+
+def pixels(job: Loaded | Failure) -> int:
+    """Of the image of a job."""
+    return 0 if isinstance(job, Failure) else job.exposure.good.size
+
+
 def read(entry: Entry, asked: Options, clock: Clock) -> Loaded | Failure:
     """Read one job."""
     try:
@@ -131,15 +140,36 @@ class Writer:
         self.unit, self.asked, self.journal, self.clock = unit, asked, journal, clock
         self.free: dict[Path, Iterator[str]] = {}
 
-    def write(self, entry: Entry, job: Loaded | Failure, result: FitResult | Failure) -> Outcome:
-        """Write one job."""
+    def doubts(self, jobs: Jobs, results: Results) -> list[list[str] | Failure]:
+        """What to say of jobs that should not be trusted, see ``onejob.doubts``; of all at once, as that is quicker."""
+        both = [
+            None if isinstance(job, Failure) or isinstance(result, Failure) else (result, job)
+            for job, result in zip(jobs, results, strict=True)
+        ]
+        with self.clock.phase("doubts"):
+            found = iter(self._doubts([pair for pair in both if pair]))
+            return [next(found) if pair else [] for pair in both]
+
+    def _doubts(self, both: list[tuple[FitResult, Loaded]]) -> list[list[str] | Failure]:
+        try:
+            return [*onejob.doubts_of_all([result for result, _ in both], [job for _, job in both], self.asked)]
+        except Exception as error:
+            if len(both) == 1:
+                return [failure(error)]
+            return [found for one in both for found in self._doubts([one])]
+
+    def write(
+        self, entry: Entry, job: Loaded | Failure, result: FitResult | Failure, doubts: list[str] | Failure
+    ) -> Outcome:
+        """Write one job, of which doubts are known."""
         try:
             if isinstance(job, Failure):
                 raise _Failed(job)
             if isinstance(result, Failure):
                 raise _Failed(result)
-            with self.clock.phase("doubts"):
-                said = [*job.warnings, *onejob.doubts(result, job, self.asked)]
+            if isinstance(doubts, Failure):
+                raise _Failed(doubts)
+            said = [*job.warnings, *doubts]
             with self.clock.phase("writing"):
                 return self._write(entry, job, result, said)
         except Exception as error:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import signal
 import sys
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
@@ -13,10 +15,12 @@ from typing import Any, NamedTuple
 
 from galfeed.clock import Clock
 from galfeed.errors import legible
+from galfeed.onejob import Loaded
 from galfeed.options import Options
 from galfeed.survey import parcel, stages
+from galfeed.survey.entries import Entry
 from galfeed.survey.journal import Journal
-from galfeed.survey.stages import Fitter, Jobs, LostDevice, Outcome, Results, Unit, Writer
+from galfeed.survey.stages import Failure, Fitter, Jobs, LostDevice, Outcome, Results, Unit, Writer
 
 PR_SET_PDEATHSIG = 1
 """Number of Linux's prctl.h."""
@@ -155,13 +159,13 @@ class _Server:
                 case Work(unit, turn):
                     self.work(unit, turn)
                 case Read(unit):
-                    self.answer([self.read(unit)])
+                    self.answer([[job for _, job in self.read(iter(unit.entries))]])
                 case Fit(number):
                     self.fit(number)
                 case Write(unit):
                     self.load()
                     jobs, results = self.parcel(), self.parcel()
-                    self.write(unit, jobs, results)
+                    self.write(Writer(unit, self.asked, self.journal, self.clock), unit.entries, jobs, results)
                     self.answer([])
 
     def hear(self) -> object:
@@ -169,16 +173,27 @@ class _Server:
             return receive(self.connection, self.parent)
 
     def work(self, unit: Unit, turn: bool) -> None:
-        jobs = self.read(unit)
-        with self.clock.phase("fit"):
-            results = self.fitter.fit(jobs)
-        if not turn and self.hear() is None:
-            raise Stopped
-        self.write(unit, jobs, results)
+        writer = Writer(unit, self.asked, self.journal, self.clock)
+        left = iter(unit.entries)
+        while entries := self.read(left, stages.PIXELS):
+            jobs = [job for _, job in entries]
+            with self.clock.phase("fit"):
+                results = self.fitter.fit(jobs)
+            if not turn and self.hear() is None:
+                raise Stopped
+            turn = True
+            self.write(writer, [entry for entry, _ in entries], jobs, results)
         self.answer([])
 
-    def read(self, unit: Unit) -> Jobs:
-        return [stages.read(entry, self.asked, self.clock) for entry in unit.entries]
+    def read(self, entries: Iterator[Entry], pixels: float = math.inf) -> list[tuple[Entry, Loaded | Failure]]:
+        """Jobs that can be fitted together: the next ones, until their images have so many pixels."""
+        jobs = []
+        for entry in entries:
+            jobs.append((entry, stages.read(entry, self.asked, self.clock)))
+            pixels -= stages.pixels(jobs[-1][1])
+            if pixels <= 0:
+                break
+        return jobs
 
     def fit(self, number: int) -> None:
         """Fit the jobs of several units in one batch."""
@@ -187,14 +202,14 @@ class _Server:
             results = iter(self.fitter.fit([job for jobs in units for job in jobs]))
         self.answer([[next(results) for _ in jobs] for jobs in units])
 
-    def write(self, unit: Unit, jobs: Jobs, results: Results) -> None:
-        """Write a unit, job by job, and let go of each."""
-        writer = Writer(unit, self.asked, self.journal, self.clock)
-        jobs.reverse()
-        results.reverse()
-        for entry in unit.entries:
+    def write(self, writer: Writer, entries: Sequence[Entry], jobs: Jobs, results: Results) -> None:
+        """Write jobs one by one, and let go of each."""
+        said = writer.doubts(jobs, results)
+        for backwards in (said, jobs, results):
+            backwards.reverse()
+        for entry in entries:
             with self.ending:
-                self.connection.send(writer.write(entry, jobs.pop(), results.pop()))
+                self.connection.send(writer.write(entry, jobs.pop(), results.pop(), said.pop()))
 
     def answer(self, records: list[Jobs] | list[Results]) -> None:
         with self.clock.phase("carrying"):
