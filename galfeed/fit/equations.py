@@ -158,9 +158,9 @@ class Equations:
     @staticmethod
     def _weighted(planes: Sequence[Tensor], root: Tensor) -> Tensor:
         """Planes (b, H, W) times the root of the weight, (b, K, H W) and up to whole cache lines."""
-        pixels, factor = root[0].numel(), root.flatten(1)
-        weighted = root.new_empty(len(root), len(planes), -(-pixels // 8) * 8)
+        (batch, height, width), pixels = root.shape, root[0].numel()
+        weighted = root.new_empty(batch, len(planes), -(-pixels // 8) * 8)
         weighted[..., pixels:] = 0.0
         for place, plane in enumerate(planes):
-            torch.mul(plane.flatten(1), factor, out=weighted[:, place, :pixels])
+            torch.mul(plane, root, out=weighted[:, place, :pixels].unflatten(1, (height, width)))
         return weighted
