@@ -106,7 +106,8 @@ MAY_IMPORT = {
     "survey.parcel": "",
     "survey.devices": "errors",
     "survey.stages": "clock errors fit onejob options result survey.entries survey.journal survey.numbers survey.rows",
-    "survey.worker": "clock errors fit machine onejob options survey.entries survey.journal survey.parcel survey.stages",
+    "survey.worker": "clock errors fit machine onejob options survey.entries survey.journal survey.parcel "
+    "survey.stages",
     "survey.turns": "survey.entries",
     "survey.pool": "clock errors options survey.entries survey.journal survey.parcel survey.rows survey.stages "
     "survey.turns survey.worker",

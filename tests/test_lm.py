@@ -1,11 +1,12 @@
 """The minimiser on textbook problems of known minimum (More, Garbow & Hillstrom 1981, ACM TOMS 7, 17)."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from galfeed.fit.lm import Countdown, Gain, Limits, Normal, minimise
+from galfeed.fit.lm import Countdown, Gain, Limits, Normal, Quick, minimise
 from galfeed.result import Status
 
 
@@ -124,8 +125,8 @@ def test_an_unknown_without_effect_stays():
     assert solution.unknowns[0].tolist() == pytest.approx([2.0, 0.5, 7.0], abs=1e-4)
 
 
-def test_the_countdown_changes_damping_tenfold_and_skips_steps_that_differ_by_nothing():
-    """From the minimum of a wrong gradient every step is refused: 1e-3, 1e-2, ... 1e5 are the ten tries."""
+def test_the_countdown_passes_over_more_and_more_steps_while_all_are_refused():
+    """From the minimum of a wrong gradient every step is refused: of 1e-2, 1e-1, ... 1e8 five are tried."""
 
     def evaluate(unknowns, rows, below=None):
         chi2 = 1 + unknowns[:, 0] ** 2
@@ -134,8 +135,60 @@ def test_the_countdown_changes_damping_tenfold_and_skips_steps_that_differ_by_no
     seen = []
     start = torch.zeros(1, 1, dtype=torch.float64)
     solution = minimise(evaluate, start, free(1), Countdown(), report=lambda s: seen.append(float(s.damping)))
-    assert seen == pytest.approx([10.0**k for k in range(-1, 10)])
+    assert seen == pytest.approx([1e-1, 1e1, 1e4, 1e8, 1e10])
     assert solution.status == [Status.STALLED]
+
+
+def test_a_step_down_leaves_a_positive_number_positive():
+    limits = Limits(*(torch.full((1, 2), end, dtype=torch.float64) for end in (-math.inf, math.inf, math.inf)))
+    own = replace(limits, positive=torch.tensor([True, False]))
+    here = torch.tensor([[2.0, 2.0]], dtype=torch.float64)
+    for step in (-1e-6, -1.0, -5.0, 3.0):
+        expected = 2 * math.exp(step / 2) if step < 0 else 2 + step
+        assert own.after(here, torch.full_like(here, step)).tolist() == [pytest.approx([expected, 2 + step])]
+
+
+def test_the_quick_way_is_left_before_the_end():
+    """It is wrong by a little; the solution is the accurate one, and few steps were asked for accurately."""
+    truth, asked = normal_equations(bard), {"quick": 0, "accurate": 0}
+
+    def accurate(unknowns, rows, below=None):
+        asked["accurate"] += len(rows)
+        return truth(unknowns, rows)
+
+    def quick(unknowns, rows, below=None):
+        asked["quick"] += len(rows)
+        found = truth(unknowns, rows)
+        return found._replace(chi2=found.chi2 * 1.001, gradient=found.gradient * 1.001)
+
+    start = torch.tensor([[1.0, 1.0, 1.0], [0.3, 2.0, 5.0]], dtype=torch.float64)
+    expected = minimise(truth, start, free(3, 2))
+    above = torch.full((2,), 0.1, dtype=torch.float64)
+    found = minimise(accurate, start, free(3, 2), quick=Quick(quick, above, ahead=10.0))
+    torch.testing.assert_close(found.unknowns, expected.unknowns, rtol=1e-6, atol=0)
+    torch.testing.assert_close(found.chi2, expected.chi2, rtol=1e-10, atol=0)
+    assert asked["quick"] > 2 and 0 < asked["accurate"] < sum(expected.iterations) + 2
+
+
+def test_what_is_reached_the_quick_way_is_looked_at_accurately():
+    """One step leads to the minimum, and there nothing is promised any more; or there are no more steps."""
+    target = torch.tensor([[3.0, 1.0]], dtype=torch.float64)
+
+    def equations(error, unknowns, rows, below=None):
+        away = target[rows] - unknowns
+        identity = torch.eye(2, dtype=torch.float64).expand(len(rows), -1, -1)
+        return Normal(1 + error + away.square().sum(1), away, identity)
+
+    above = torch.tensor([1e-3], dtype=torch.float64)
+    for most in (0, 1, 20):
+        found = minimise(
+            lambda *asked: equations(0.0, *asked),
+            torch.zeros_like(target),
+            free(2),
+            max_iterations=most,
+            quick=Quick(lambda *asked: equations(0.5, *asked), above),
+        )
+        assert float(found.chi2) == pytest.approx(1 + float((target - found.unknowns).square().sum()), rel=1e-9)
 
 
 def test_a_canonical_form_is_applied_to_every_trial():

@@ -35,6 +35,7 @@ SETTLED = 1e-3  # of chi^2/nu: likewise after a step that led nowhere
 ROUNDED = 1e-10  # eigenvalue of a normal matrix that partials in single precision do not settle
 UNSEEN = 1e-13  # eigenvalue of a normal matrix of unit diagonal that is taken for one whose effect is just not seen
 STALLED = 1.0  # of chi^2/nu: what GALFIT's way of differentiating may leave at the end
+ROUGHLY = 3.0  # of chi^2/nu: while more than this is promised, images as accurate as their partial images will do
 LIKELY_LAST = 0.3  # of chi^2/nu: a fall of chi^2 after which mostly no more than the tolerance is left
 CAREFUL = 1.0  # first damping of sturdy fits
 
@@ -200,12 +201,13 @@ class _Batch:
 
         seen = _Seen.none(own.start.new_full((len(self.jobs), len(own.free)), torch.nan))
 
-        def evaluate(use: Parameters, unknowns: Tensor, rows: Tensor, below: Tensor) -> Normal:
+        def evaluate(use: Parameters, roughly: bool, unknowns: Tensor, rows: Tensor, below: Tensor) -> Normal:
             values, slopes = use.values(unknowns, rows)
             close = torch.where(below < torch.inf, LIKELY_LAST / scale[rows] * below, 0.0)
-            asked = Asked(values, slopes, rows, below, close if use is own else torch.zeros_like(close))
-            found = self.equations.of(asked, use.moving, self._derivatives if use is own else "true")
-            if use is own:
+            accurately = use is own and not roughly
+            asked = Asked(values, slopes, rows, below, close if accurately else torch.zeros_like(close))
+            found = self.equations.of(asked, use.moving, self._derivatives if use is own else "true", roughly=roughly)
+            if accurately:
                 seen.keep(rows, unknowns, found.true)
             possible = (values[:, positive] > 0).all(1)
             return found.normal._replace(chi2=torch.where(possible, found.normal.chi2, torch.inf))
@@ -229,7 +231,7 @@ class _Batch:
             if attempt.sturdy or attempt.patient:
                 strategy = lm.Gain(CAREFUL) if attempt.sturdy else lm.Gain(CAREFUL, patience=4)
             solution = lm.minimise(
-                lambda unknowns, chosen, below: evaluate(use, unknowns, rows[chosen], below),
+                lambda unknowns, chosen, below: evaluate(use, False, unknowns, rows[chosen], below),
                 use.unknowns(start)[rows],
                 use.limits.take(rows),
                 strategy,
@@ -239,6 +241,12 @@ class _Batch:
                 canonical=None if attempt.sturdy else own.inverted,
                 max_iterations=max_iterations,
                 report=lambda step: follow(use, rows, step),
+                quick=lm.Quick(
+                    lambda unknowns, chosen, below: evaluate(use, True, unknowns, rows[chosen], below),
+                    ROUGHLY / scale[rows],
+                )
+                if self.equations.quick and not (attempt.sturdy or attempt.patient)
+                else None,
             )
             if not attempt.sturdy:
                 return solution

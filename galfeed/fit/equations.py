@@ -18,7 +18,9 @@ from galfeed.model.scene import Scene
 from galfeed.model.shape import Derivatives
 
 SINGLE = 2.0**-24  # relative precision of the images that GALFIT computes and writes
-TILES = {"cpu": 2**20, "cuda": 2**25}  # pixels of the images that are evaluated together
+TILES = {"cpu": 2**22, "cuda": 2**25}  # pixels of the images that are evaluated together
+
+ROUGH_TILES = 4  # a tile is by this smaller where the partial images are kept, too
 
 
 class Asked(NamedTuple):
@@ -75,8 +77,22 @@ class Equations:
         fine.scene = self.scene.with_partials(torch.float64)
         return fine
 
+    @property
+    def quick(self) -> bool:
+        """Whether there is a quicker way: to draw images like their partial images, and at once with these.
+
+        Not on an accelerator, where it would cost more to tell problems from each other.
+        """
+        return self.data.device.type == "cpu" and self.scene.frame.partials == torch.float32
+
     def of(
-        self, asked: Asked, moving: Sequence[int], derivatives: Derivatives, images: np.ndarray | None = None
+        self,
+        asked: Asked,
+        moving: Sequence[int],
+        derivatives: Derivatives,
+        images: np.ndarray | None = None,
+        *,
+        roughly: bool = False,
     ) -> Found:
         """chi^2 and the equations.
 
@@ -84,25 +100,28 @@ class Equations:
             moving: columns of the numbers that change with the unknowns.
             derivatives: how to differentiate.
             images: (B, H, W) where to put the images that are shown of these rows.
+            roughly: with images that are no more accurate than their partial images.
 
         Raises:
             torch.cuda.OutOfMemoryError: not even the images of one problem fit into the device's memory.
         """
-        tiles = zip(*(t.split(self.tile) for t in asked), strict=True)
+        tiles = zip(*(t.split(self.tile // ROUGH_TILES or 1 if roughly else self.tile) for t in asked), strict=True)
         try:
-            results = [self._tile(Asked(*tile), moving, derivatives, images) for tile in tiles]
+            results = [self._tile(Asked(*tile), moving, derivatives, images, roughly) for tile in tiles]
         except torch.cuda.OutOfMemoryError:
             if self.tile == 1:
                 raise
             self.tile //= 2
-            return self.of(asked, moving, derivatives, images)
+            return self.of(asked, moving, derivatives, images, roughly=roughly)
         normals, floors, true = zip(*results, strict=True)
         return Found(Normal(*(torch.cat(p) for p in zip(*normals, strict=True))), torch.cat(floors), torch.cat(true))
 
-    def _tile(self, asked: Asked, moving: Sequence[int], derivatives: Derivatives, images: np.ndarray | None) -> Found:
-        """:meth:`of` as many rows as stay in a core's cache."""
+    def _tile(
+        self, asked: Asked, moving: Sequence[int], derivatives: Derivatives, images: np.ndarray | None, roughly: bool
+    ) -> Found:
+        """:meth:`of` as many rows as are evaluated together."""
         rows, slopes = asked.rows, asked.slopes
-        drawn = self.scene.render(asked.values, moving, rows=rows, derivatives=derivatives)
+        drawn = self.scene.render(asked.values, moving, rows=rows, derivatives=derivatives, roughly=roughly)
         if images is not None:
             images[rows.cpu().numpy()] = self.scene.shown(drawn).cpu().numpy()
         chi2, floor = torch.empty_like(asked.below), torch.empty_like(asked.below)

@@ -76,6 +76,21 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Quick:
+    """A quicker way to the equations far from the minimum.
+
+    Args:
+        evaluate: the equations, less accurately.
+        above: (B,) the fall of chi^2, as a fraction of it, that a problem must still promise where they are kept.
+        ahead: how many times that a step must promise for them to be asked for where it leads.
+    """
+
+    evaluate: Evaluate
+    above: Tensor
+    ahead: float = 100.0
+
+
+@dataclass(frozen=True)
 class Solution:
     """Where the problems ended.
 
@@ -185,6 +200,7 @@ def minimise(
     max_iterations: int = 100,
     report: Callable[[Step], None] | None = None,
     stride: int = 1,
+    quick: Quick | None = None,
 ) -> Solution:
     """Minimise B sums of squares.
 
@@ -202,12 +218,15 @@ def minimise(
         report: called after each iteration.
         stride: problems that have ended are left out after every so many iterations; until then they stay as they are.
             To find them, the host waits for the device.
+        quick: used where little is lost by it; the solution is not of these equations.
     """
     batch, count = start.shape
     strategy = strategy or Gain()
     strategy.begin(batch, start)
     unknowns, everyone = start.clone(), torch.arange(batch, device=start.device)
-    chi2, gradient, matrix = (t.clone() for t in evaluate(unknowns, everyone, start.new_full((batch,), torch.inf)))
+    begin = quick.evaluate if quick else evaluate
+    chi2, gradient, matrix = (t.clone() for t in begin(unknowns, everyone, start.new_full((batch,), torch.inf)))
+    rough = torch.full((batch,), quick is not None, device=start.device)
     damping = torch.full_like(chi2, strategy.first)
     tolerance, settled, stalled = (
         torch.as_tensor(t, dtype=chi2.dtype, device=chi2.device).expand(batch) for t in (tolerance, settled, stalled)
@@ -222,9 +241,19 @@ def minimise(
     def promised(rows: Tensor) -> Tensor:
         return _promise(unknowns[rows], gradient[rows], matrix[rows], limits.take(rows)) / chi2[rows]
 
+    def looked_at_again(rows: Tensor, left: Tensor) -> Tensor:
+        """What is promised, where that is little by the accurate equations."""
+        again = torch.nonzero(rough[rows] & ~(left > quick.above[rows]))[:, 0] if quick else rows[:0]
+        if len(again):
+            chosen = rows[again]
+            found = evaluate(unknowns[chosen], chosen, chi2.new_full((len(chosen),), torch.inf))
+            chi2[chosen], gradient[chosen], matrix[chosen], rough[chosen] = *found, False
+            left[again] = promised(chosen)
+        return left
+
     rows = everyone
     for number in range(1, max_iterations + 1):
-        left = promised(rows)
+        left = looked_at_again(rows, promised(rows))
         enough = torch.where(refused[rows], tolerance[rows].maximum(settled[rows]), tolerance[rows])
         ready = ~(left > enough) | (chi2[rows] < NOTHING)  # chi^2 of exactly 0 makes it nan
         ends[rows] = torch.where((ends[rows] == RUNNING) & ready, _code(Status.CONVERGED), ends[rows])
@@ -240,10 +269,14 @@ def minimise(
         step = own.clamp(aim) - here
         predicted = (step * (2 * old.gradient - (old.matrix * step[:, None]).sum(2))).sum(1)
         trial = own.clamp(canonical(aim) if canonical else aim)
-        tried = evaluate(trial, rows, before)
+        roughly = predicted > quick.ahead * quick.above[rows] * before if quick else torch.zeros_like(running)
+        tried = (
+            _both(evaluate, quick.evaluate, roughly, trial, rows, before) if quick else evaluate(trial, rows, before)
+        )
         good = running & (before - tried.chi2 > 0) & _finite(tried)
         unknowns[rows] = torch.where(good[:, None], trial, here)
         chi2[rows] = torch.where(good, tried.chi2, before)
+        rough[rows] = torch.where(good, roughly, rough[rows])
         gradient[rows] = torch.where(good[:, None], tried.gradient, old.gradient)
         matrix[rows] = torch.where(good[:, None, None], tried.matrix, old.matrix)
         fall = torch.where(good, (before - tried.chi2) / tried.chi2, 0.0)
@@ -257,6 +290,10 @@ def minimise(
         if report:
             told = rows[running]
             report(Step(number, told, unknowns[told], chi2[told], 0 - fall[running], damping[told]))
+    if quick and bool(rough.any()):
+        over = torch.nonzero(rough)[:, 0]
+        exact = evaluate(unknowns[over], over, chi2.new_full((len(over),), torch.inf))
+        chi2[over], gradient[over], matrix[over] = exact
     codes = torch.where(ends == RUNNING, _code(Status.MAX_ITERATIONS), ends).tolist()
     status = [tuple(Status)[code] for code in codes]
     last = unknowns + _step(unknowns, gradient, matrix, torch.full_like(damping, UNDAMPED), limits)
@@ -264,6 +301,16 @@ def minimise(
     ahead = torch.where(certain[:, None], limits.clamp(canonical(last) if canonical else last), unknowns)
     foreign = torch.zeros_like(refused)
     return Solution(unknowns, chi2, matrix, promised(everyone), ahead, status, iterations.tolist(), foreign)
+
+
+def _both(
+    evaluate: Evaluate, quick: Evaluate, roughly: Tensor, unknowns: Tensor, rows: Tensor, below: Tensor
+) -> Normal:
+    """Equations of some problems (b,) bool the quick way, of the others accurately."""
+    parts = [(way, torch.nonzero(roughly == which)[:, 0]) for way, which in ((evaluate, False), (quick, True))]
+    found = [(own, way(unknowns[own], rows[own], below[own])) for way, own in parts if len(own)]
+    order = torch.cat([own for own, _ in found]).argsort()
+    return Normal(*(torch.cat(same)[order] for same in zip(*(normal for _, normal in found), strict=True)))
 
 
 def _code(status: Status) -> int:

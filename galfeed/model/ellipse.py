@@ -166,7 +166,8 @@ def combination(
         wanted: parameters; for a name that is not one of the light's there is 0.
     """
     own = {name: value.detach().clone() for name, value in values.items()}
-    parameters = [own[name].requires_grad_() for name in wanted]
+    for name in wanted:
+        own[name].requires_grad_()
     with torch.enable_grad():
         made, level = _made(light, own, scale)
     plain = {name: number.detach() for name, number in made.items()}
@@ -180,15 +181,7 @@ def combination(
         parts[plane, name] = parts[plane, name] + amount if (plane, name) in parts else amount
 
     for argument, number in (("", level), *arguments.items()):
-        if not (parameters and number.requires_grad):
-            continue
-        for name, slope in zip(
-            wanted,
-            torch.autograd.grad(number.sum(), parameters, allow_unused=True, retain_graph=True),
-            strict=True,
-        ):
-            if slope is None:
-                continue
+        for name, slope in _slopes(number, own, wanted).items():
             for plane, amount in basis[argument].items() if argument else ((IMAGE, 1.0),):
                 add(plane, name, slope * amount)
     steep, q, sin, cos = basis["log"][STEEP], plain["q"], plain["sin_pa"], plain["cos_pa"]
@@ -207,6 +200,17 @@ def combination(
     for (plane, name), amount in parts.items():
         slopes[:, planes.index(plane), wanted.index(name)] = amount
     return Combination(ellipse, planes, slopes.nan_to_num_())
+
+
+def _slopes(number: Tensor, own: dict[str, Tensor], wanted: tuple[str, ...]) -> dict[str, Tensor]:
+    """Slopes (B,) of a number (B,) by those of the parameters that it depends on."""
+    if not (wanted and number.requires_grad):
+        return {}
+    for name in wanted:
+        if number is own[name]:
+            return {name: torch.ones_like(number)}
+    found = torch.autograd.grad(number.sum(), [own[name] for name in wanted], allow_unused=True, retain_graph=True)
+    return {name: slope for name, slope in zip(wanted, found, strict=True) if slope is not None}
 
 
 def points(ellipse: Ellipse, image: Tensor, dx: Tensor, dy: Tensor, planes: tuple[str, ...]) -> Tensor:

@@ -102,11 +102,13 @@ class Drawing:
         light: the component.
         values: (B,) its numbers in the units of the menu.
         wanted: names to differentiate with respect to.
+        roughly: the image of plain ellipses may be as inaccurate as partial images, and all is drawn at once.
     """
 
     light: Light
     values: Mapping[str, Tensor]
     wanted: tuple[str, ...]
+    roughly: bool = False
 
     def take(self, rows: Tensor) -> Drawing:
         """The same for some of the images."""

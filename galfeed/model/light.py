@@ -71,7 +71,7 @@ class Light:
 
     def scaled(self, values: Numbers, fine: int) -> dict[str, Tensor]:
         """The same numbers in pixels of a grid that is ``fine`` times finer; GALFIT knows no perfect circles."""
-        made = {name: value * fine if name in self.lengths else value for name, value in values.items()}
+        made = {name: value * fine if fine > 1 and name in self.lengths else value for name, value in values.items()}
         if self.accuracy == "galfit" and "q" in made:
             made["q"] = made["q"] - (made["q"] == 1) * (1 - ROUND)
         return made

@@ -55,6 +55,8 @@ def covers(light: Light, values: Mapping[str, Tensor]) -> Tensor:
     if sampling.accurate:
         return (numbers[sampling.core_size] * q >= SMALLEST) & (q >= FLATTEST) & (q <= 1)
     fine_core = core_size(light.profile, numbers, 1) > sampling.inner
+    if not bool(fine_core.any()):
+        return ~fine_core
     line = q.new_tensor([-1.0, 0.0, 1.0]).expand(len(q), 3)
     beside = Source(light, numbers, ()).single(line, line)[0].flatten(1)[:, 5:]  # the others are opposite
     return ~fine_core | (beside > 1).all(1)
@@ -161,14 +163,15 @@ def _central(ellipse: Ellipse, counts: Tensor, planes: tuple[str, ...]) -> list[
     dx, dy = ((k + 0.5) * step - 0.5 for k in (number // n, number % n))
     found = ellipse.evaluate(dx, dy, lambda table: table[:, image], planes)
     share = 2 / (counts**2).to(ellipse.dtype)
-    odd = counts % 2 == 1
-    means = []
-    for name, values, middle in zip(planes, found, _middle(ellipse, counts, planes), strict=True):
-        if name in ODD:
-            means.append(torch.zeros_like(share))
-        else:
-            mean = share * share.new_zeros(len(counts)).index_add_(0, image, values)
-            means.append(mean + torch.where(odd, middle * share / 2, 0.0))
+    means = [
+        torch.zeros_like(share) if name in ODD else share * torch.zeros_like(share).index_add_(0, image, values)
+        for name, values in zip(planes, found, strict=True)
+    ]
+    odd = torch.nonzero(counts % 2 == 1)[:, 0]
+    if len(odd):
+        for name, mean, middle in zip(planes, means, _middle(ellipse.take(odd), counts[odd], planes), strict=True):
+            if name not in ODD:
+                mean[odd] += middle * share[odd] / 2
     return means
 
 

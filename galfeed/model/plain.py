@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import torch
@@ -66,35 +66,34 @@ def sizes(drawing: Drawing, frame: Frame) -> Tensor:
 
 
 def _from_ladder(needed: Tensor, usual: int) -> Tensor:
-    """Length (B,) of a fast transform that is not below the needed one: one of few; 0 where it is too large."""
-    lengths = torch.tensor(_ladder(usual) if usual else _all_lengths(), device=needed.device)
+    """Length (B,) of a fast transform that is not below the needed one: one of few; 0 where it is too large.
+
+    Args:
+        usual: the least, and half of the largest; 0: any.
+    """
+    lengths = _ladder(usual, needed.device)
     place = torch.searchsorted(lengths, needed)
     return torch.where(place < len(lengths), lengths[place.clamp(max=len(lengths) - 1)], 0)
 
 
 @cache
-def _ladder(usual: int) -> tuple[int, ...]:
-    """Lengths of transforms from a usual one to twice that."""
-    lengths = [convolve.fast_length(usual)]
-    while lengths[-1] < 2 * usual:
+def _ladder(usual: int, device: torch.device) -> Tensor:
+    """Lengths of transforms from a usual one to twice that, or all even products of 2, 3, 5 and 7."""
+    lengths = [convolve.fast_length(usual)] if usual else [2]
+    while usual and lengths[-1] < 2 * usual:
         lengths.append(convolve.fast_length(int(1.2 * lengths[-1])))
-    return tuple(lengths)
-
-
-@cache
-def _all_lengths() -> tuple[int, ...]:
-    """Even products of 2, 3, 5 and 7."""
-    lengths = {2}
-    for prime in (2, 3, 5, 7):
+    for prime in () if usual else (2, 3, 5, 7):
         for length in sorted(lengths):
             while (length := length * prime) <= LONGEST:
-                lengths.add(length)
-    return tuple(sorted(lengths))
+                lengths.append(length)
+    return torch.tensor(sorted(lengths), device=device)
 
 
 def picture(drawing: Drawing, frame: Frame, size: Sizes) -> Picture:
     """Plain ellipses convolved on planes of one size; beyond the convolution box they have one sample a pixel."""
     stage = _Stage.of(drawing, frame, size)
+    if drawing.roughly:
+        return stage.at_once()
     image = stage.image()
 
     def partials(rows: Tensor | None, both: bool) -> Partials:
@@ -163,6 +162,25 @@ class _Stage:
         for planes, some in zip(pieces, steps(image), strict=True):
             image[some] = planes[0]
         return image
+
+    def at_once(self) -> Picture:
+        """The image as accurate as its partial images, and these, or those by GALFIT's derivatives."""
+        light, wanted = replace(self.drawing.light, derivatives="galfit"), self.drawing.wanted
+        made = combination(light, self.drawing.values, wanted, self.frame.scale)
+        names = (*(name for name in made.planes if name in ODD), *(name for name in made.planes if name not in ODD))
+        beyond, precision = _Beyond.of(self), self.frame.partials
+        pairs, light_beyond = [(place, 0) for place in range(len(names))], beyond.light(made.ellipse, names)
+        kept = self.ellipse.table.new_empty(len(names), len(self.row), *self.frame.shape, dtype=precision)
+        pieces = self._convolved(names, self.kernel, pairs, self.size.partials, precision, beyond, light_beyond)
+        for planes, some in zip(pieces, steps(self.row), strict=True):
+            kept[:, some] = planes
+        slopes = made.slopes[:, [made.planes.index(name) for name in names]]
+
+        def partials(rows: Tensor | None, both: bool) -> Partials:
+            own = kept if rows is None else kept[:, rows]
+            return Partials(slopes if rows is None else slopes[rows], (own[:, some].unbind() for some in steps(own[0])))
+
+        return Picture(kept[names.index(IMAGE)].to(self.ellipse.dtype), partials)
 
     def partials(self, image: Tensor, both: bool) -> Partials:
         """By the parameters wanted, of which the images are known."""

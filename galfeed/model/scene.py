@@ -95,6 +95,7 @@ class Scene:
         rows: Tensor | None = None,
         derivatives: Derivatives = "true",
         only: Sequence[int] | None = None,
+        roughly: bool = False,
     ) -> Rendered:
         """Model images, and what makes their partial images.
 
@@ -104,6 +105,7 @@ class Scene:
             rows: (b,) which jobs of the batch; all by default.
             derivatives: how to differentiate.
             only: numbers of the components to add up; all by default.
+            roughly: plain ellipses are drawn no more accurately than their partial images, and at once with these.
         """
         frame, values = self.frame if rows is None else self.frame.take(rows), values.to(self.frame.x0.dtype)
         pictures: dict[int, Picture] = {}
@@ -113,7 +115,7 @@ class Scene:
                 continue
             own = {name: values[:, column] for name, column in component.columns.items()}
             asked = tuple(name for name, column in component.columns.items() if column in wanted)
-            pictures[component.number] = _picture(component, own, asked, frame, derivatives)
+            pictures[component.number] = _picture(component, own, asked, frame, derivatives, roughly)
             columns[component.number] = tuple(component.columns[name] for name in asked)
         parts = {number: picture.image for number, picture in pictures.items()}
         first, *others = parts.values() or (values.new_zeros(len(values), *frame.shape),)
@@ -165,6 +167,7 @@ def _picture(
     wanted: tuple[str, ...],
     frame: Frame,
     derivatives: Derivatives,
+    roughly: bool,
 ) -> Picture:
     profile = component.profile
     if profile.kind == "background":
@@ -173,7 +176,7 @@ def _picture(
         return Picture.drawn(render.point(values, wanted, frame, derivatives), true=derivatives == "true")
     assert component.light is not None
     light = replace(component.light, derivatives=derivatives, accuracy=frame.accuracy)
-    return render.shaped(Drawing(light, values, wanted), frame)
+    return render.shaped(Drawing(light, values, wanted, roughly), frame)
 
 
 def structure(job: Job, exposure: Exposure) -> tuple[object, ...]:
