@@ -86,7 +86,7 @@ def test_a_summary_names_what_failed(batch):
     assert "shared/b.feedme:2: " in failed[0] and "four whole numbers" in failed[0]
     assert "not finite" in failed[1]
     assert "nowhere" in failed[2]
-    assert warned == "2 jobs have warnings: column 'warnings' of the catalogue, texts in ../all.fits.journal"
+    assert warned == "1 job has warnings: column 'warnings' of the catalogue, texts in ../all.fits.journal"
     assert "10 jobs" in last and "3 failed" in last
 
 

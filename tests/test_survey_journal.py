@@ -82,8 +82,9 @@ def work(fitted, resume: bool) -> list[int]:
     try:
         left = [entry for entry in found if not pool.settle(entry, state, log)]
         writer = stages.Writer(Unit(tuple(left), state.intents), asked, log, Clock())
-        for entry in left:
-            assert writer.write(entry, fitted[1][entry.index], fitted[2][entry.index]).code == 0
+        jobs, results = ([both[entry.index] for entry in left] for both in (fitted[1], fitted[2]))
+        for entry, job, result, doubts in zip(left, jobs, results, writer.doubts(jobs, results), strict=True):
+            assert writer.write(entry, job, result, doubts).code == 0
     finally:
         log.close()
     return [entry.index for entry in left]

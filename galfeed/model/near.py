@@ -96,7 +96,7 @@ def samples(ellipse: Ellipse) -> Samples:
 
 
 def patch(ellipse: Ellipse, sampled: Samples, planes: tuple[str, ...]) -> Tensor:
-    """Means of planes (planes, B, S) over the pixels near the centre, in the order of :meth:`Nearby.places`.
+    """Means of planes (planes, B, S) over the pixels near the centre, in the order of :func:`places`.
 
     Args:
         sampled: of this ellipse.
@@ -239,10 +239,13 @@ class Nearby:
         n = counts.clamp(0, self.largest)[:, self.owner]
         return n, torch.arange(len(self.owner), device=n.device)
 
-    def places(self, width: int) -> Tensor:
-        """Where the near pixels are in flattened planes of this width, see ``plain.drawn``; last the mirrored ones."""
-        half = self.row * width + (self.reach - self.column) % width
-        return torch.cat([half, (self.column[self.mirrored] - self.reach) % width])
+
+@cache
+def places(sampling: Sampling, width: int, device: torch.device) -> Tensor:
+    """Where the near pixels are in flattened planes of this width, see ``plain.drawn``; last the mirrored ones."""
+    near = nearby(sampling, torch.float64, device)
+    half = near.row * width + (near.reach - near.column) % width
+    return torch.cat([half, (near.column[near.mirrored] - near.reach) % width])
 
 
 @cache

@@ -12,7 +12,7 @@ from torch import Tensor
 from galfeed.model import convolve
 from galfeed.model.ellipse import ODD, Ellipse, applies, combination, points
 from galfeed.model.frame import Drawing, Frame, Partials, Picture, Placed, Planes, steps
-from galfeed.model.near import Samples, covers, nearby, patch, samples
+from galfeed.model.near import Samples, covers, patch, places, samples
 from galfeed.profiles import IMAGE
 
 OFF_CENTRE = 4  # pixels that an object may be off the middle of its window in planes of the usual size
@@ -256,7 +256,7 @@ def drawn(ellipse: Ellipse, near: Tensor, size: tuple[int, int], planes: tuple[s
     x, y = _grid(size, ellipse.dtype, near.device)
     canvases = ellipse.table.new_empty(len(planes), near.shape[1], y.shape[1], x.shape[2])
     ellipse.evaluate(x, y, _spread, planes, canvases)
-    place = nearby(ellipse.light.profile.sampling, ellipse.dtype, near.device).places(size[1])
+    place = places(ellipse.light.profile.sampling, size[1], near.device)
     canvases.flatten(2)[:, :, place] = near
     return canvases
 
@@ -278,13 +278,14 @@ class _Beyond:
     """Points beyond the convolution box, where a pixel has one sample.
 
     Args:
-        image, pixel: (S,) which image, in order, and which pixel of the flattened region.
+        image, row, column: (S,) which image, in order, and which pixel of the region.
         dx, dy: (S,) from the object.
         ends: of the samples of each image, and 0 before them.
     """
 
     image: Tensor
-    pixel: Tensor
+    row: Tensor
+    column: Tensor
     dx: Tensor
     dy: Tensor
     ends: list[int]
@@ -296,7 +297,7 @@ class _Beyond:
         dx = frame.x0[image] + column - values["xc"][image]
         dy = frame.y0[image] + row - values["yc"][image]
         counts = torch.bincount(image, minlength=len(frame.x0)).cumsum(0)
-        return cls(image, row * frame.shape[1] + column, dx, dy, [0, *counts.tolist()])
+        return cls(image, row, column, dx, dy, [0, *counts.tolist()])
 
     def light(self, ellipse: Ellipse, planes: tuple[str, ...]) -> Tensor:
         """(planes, S) there."""
@@ -306,4 +307,4 @@ class _Beyond:
         """Light (K, S) into planes (K, b, H, W) of some of the images."""
         own = slice(self.ends[some.start], self.ends[min(some.stop, len(self.ends) - 1)])
         if own.start < own.stop:
-            planes.flatten(2)[:, self.image[own] - some.start, self.pixel[own]] = light[:, own].to(planes.dtype)
+            planes[:, self.image[own] - some.start, self.row[own], self.column[own]] = light[:, own].to(planes.dtype)
