@@ -245,7 +245,7 @@ class _Batch:
                     lambda unknowns, chosen, below: evaluate(use, True, unknowns, rows[chosen], below),
                     ROUGHLY / scale[rows],
                 )
-                if self.equations.quick and not (attempt.sturdy or attempt.patient)
+                if self.equations.quick and attempt.start is own.start
                 else None,
             )
             if not attempt.sturdy:
@@ -267,8 +267,9 @@ class _Batch:
         shown = np.empty((len(self.jobs), *self.scene.frame.shape))
         reached, _ = own.values(solution.ahead, every)
         jobs, values = self._jobs(own, reached, every)
-        # the matrix of these unknowns, or of others next to them, in the units of the menu
-        near = ~solution.foreign & (values == reached).all(1) & (not own.tied)
+        # the matrix of these unknowns, or of others next to them, in the units of the menu; turns change nothing
+        turning = torch.tensor([spec.name == "pa" for spec in self.scene.specs], device=self.device)
+        near = ~solution.foreign & ((values == reached) | turning).all(1) & (not own.tied)
         known = near & (seen.unknowns == solution.unknowns).all(1) & seen.matrix.isfinite().flatten(1).all(1)
         true, floor = self._look(own, values, every, shown, ~known)
         true.matrix[known] = seen.matrix[known]
@@ -277,7 +278,7 @@ class _Batch:
         if len(back):  # the last step, not looked at before, crossed a jump of the moved PSF
             reached[back] = own.values(solution.unknowns[back], back)[0]
             again, values[back] = self._jobs(own, reached[back], back)
-            near[back] &= (values[back] == reached[back]).all(1)
+            near[back] &= ((values[back] == reached[back]) | turning).all(1)
             normal, floor[back] = self._look(own, values[back], back, shown, torch.ones_like(back, dtype=torch.bool))
             for row, job in zip(back.tolist(), again, strict=True):
                 jobs[row] = job

@@ -18,9 +18,7 @@ from galfeed.model.scene import Scene
 from galfeed.model.shape import Derivatives
 
 SINGLE = 2.0**-24  # relative precision of the images that GALFIT computes and writes
-TILES = {"cpu": 2**22, "cuda": 2**25}  # pixels of the images that are evaluated together
-
-ROUGH_TILES = 4  # a tile is by this smaller where the partial images are kept, too
+TILES = {"cpu": 2**20, "cuda": 2**25}  # pixels of the images that are evaluated together
 
 
 class Asked(NamedTuple):
@@ -105,7 +103,7 @@ class Equations:
         Raises:
             torch.cuda.OutOfMemoryError: not even the images of one problem fit into the device's memory.
         """
-        tiles = zip(*(t.split(self.tile // ROUGH_TILES or 1 if roughly else self.tile) for t in asked), strict=True)
+        tiles = zip(*(t.split(self.tile) for t in asked), strict=True)
         try:
             results = [self._tile(Asked(*tile), moving, derivatives, images, roughly) for tile in tiles]
         except torch.cuda.OutOfMemoryError:
