@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from simulate import typical
+from simulate import component, exposure, job, star, typical
 
-from galfeed.model import ellipse, near, pixels, plain
+from galfeed.model import ellipse, near, pixels, plain, scene
 from galfeed.model.ellipse import Ellipse
 from galfeed.model.light import Light
 from galfeed.model.shape import Shape
@@ -171,3 +171,50 @@ def test_few_points_have_the_mean_of_a_grid():
     for degree in range(16):
         assert (weights * points**degree).sum() == pytest.approx((grid**degree).mean(), abs=1e-15)
     assert (weights * points**16).sum() != pytest.approx((grid**16).mean(), rel=1e-6)
+
+
+def rendered(monkeypatch, own, made, quick, dtype, derivatives, both=False, roughly=False):
+    """Image, partial images and those of the true derivatives of a job by the quick or the general path."""
+    with monkeypatch.context() as patch:
+        if not quick:
+            patch.setattr(plain, "possible", lambda *_: False)
+        whole = scene.build([own, own], [made, made], partials=dtype)
+        wanted = [k for k, ref in enumerate(whole.refs) if ref.component == 1]
+        drawn = whole.render(whole.start, wanted, derivatives=derivatives, roughly=roughly)
+        found = drawn.partials(torch.tensor([1]), both)
+        true = found.true
+        images = found.images()
+        return drawn.image, images, true, wanted
+
+
+@pytest.mark.parametrize("derivatives", ["galfit", "true"])
+@pytest.mark.parametrize("box", [(60, 58), (26, 31)], ids=str)
+def test_convolved_images_agree_with_the_general_path(monkeypatch, box, derivatives):
+    """Also beyond the convolution box, where nothing is convolved."""
+    own = job(component(1, "sersic", xc=25.3, yc=17.6, re=4.0, q=0.6), width=44, height=40, box=box)
+    made = exposure(own, psf=star())
+    image, partials, _, wanted = rendered(monkeypatch, own, made, False, torch.float64, derivatives)
+    for dtype, roughly, limit in (
+        (torch.float64, False, 1e-6),
+        (torch.float32, False, 2e-4),
+        (torch.float32, True, 2e-4),
+    ):
+        if roughly and derivatives == "true":
+            continue  # by GALFIT's, which are near enough
+        found = rendered(monkeypatch, own, made, True, dtype, derivatives, roughly=roughly)
+        assert (found[0] - image).abs().max() < (limit if roughly else 1e-7) * image.max()
+        for one, other in zip(found[1], partials, strict=True):
+            assert (one - other).abs().max() < limit * other.abs().max()
+    assert len(wanted) == 7
+
+
+def test_true_derivatives_beside_galfits(monkeypatch):
+    own = job(component(1, "sersic", xc=25.3, yc=17.6, re=4.0, q=0.6), width=44, height=40, box=(26, 31))
+    made = exposure(own, psf=star())
+    _, partials, _, _ = rendered(monkeypatch, own, made, False, torch.float64, "true")
+    whole = scene.build([own, own], [made, made])
+    wanted = [k for k, ref in enumerate(whole.refs) if ref.component == 1]
+    found = whole.render(whole.start, wanted, derivatives="galfit").partials(torch.tensor([1]), True)
+    assert found.true is not None
+    for one, other in zip(found._replace(slopes=found.true).images(), partials, strict=True):
+        assert (one - other).abs().max() < 5e-6 * other.abs().max()
