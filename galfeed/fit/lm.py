@@ -146,8 +146,7 @@ class Strategy(Protocol):
 class Countdown:
     """GALFIT's path: damping falls or rises tenfold, and ten insignificant iterations in a row are the end (probed).
 
-    Its refused steps with next to no damping differ by nothing; they are counted but not tried again.  Nor is every
-    one that follows a refused step: the second passes over one power of ten, the third over two, and so on.
+    Its refused steps with next to no damping differ by nothing; they are counted but not tried again.
     """
 
     first = 1e-2
@@ -157,14 +156,10 @@ class Countdown:
 
     def begin(self, batch: int, like: Tensor) -> None:
         self.left = torch.full((batch,), self.patience + 1, dtype=torch.long, device=like.device)
-        self.refused = torch.zeros_like(self.left)
 
     def next(self, rows: Tensor, damping: Tensor, step: Judged) -> tuple[Tensor, Tensor]:
         damping = damping * torch.where(step.accepted, 0.1, 10.0)
-        passed = torch.where(step.accepted, 0, self.refused[rows])
-        self.refused[rows] = torch.where(step.accepted, 0, passed + 1)
         decades = torch.where(step.accepted, 0.0, (self.noticeable / damping).log10().round().clamp(min=0))
-        decades = decades.maximum(passed)
         dull = ~step.accepted | (step.fall < self.insignificant)
         self.left[rows] = torch.where(dull, self.left[rows] - 1 - decades.long(), self.patience + 1)
         return damping * 10.0**decades, self.left[rows] <= 0
