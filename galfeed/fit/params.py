@@ -217,7 +217,7 @@ def build(
         torch.stack(lower, 1) if lower else none,
         torch.stack(upper, 1) if upper else none,
         torch.stack(step, 1) if step else none,
-        positive=None if logarithms else torch.tensor([scene.specs[at].positive for at in free], device=start.device),
+        positive=None if logarithms else _lengths_and_indices(scene, free),
     )
     rules = _ordered(rules | ties)
     if whole:
@@ -230,6 +230,12 @@ def build(
 
 
 # What stands alone
+
+
+def _lengths_and_indices(scene: Scene, free: Sequence[int]) -> Tensor:
+    """(P,) which unknowns are positive and have no lower bound to stop at, as an axis ratio has."""
+    found = [scene.specs[at].positive and scene.specs[at].name != "q" for at in free]
+    return torch.tensor(found, dtype=torch.bool, device=scene.start.device)
 
 
 def _bounds(
