@@ -64,8 +64,8 @@ MAY_IMPORT = {
     "model.plain": "model.convolve model.ellipse model.frame model.near profiles",
     "model.render": "model.convolve model.exact model.frame model.light model.pixels model.plain profiles model.psf "
     "model.shape",
-    "model.scene": "images.exposure job model.frame model.light profiles model.psf model.render model.shape "
-    "model.truncation",
+    "model.scene": "images.exposure job model.ellipse model.frame model.light profiles model.psf model.render "
+    "model.shape model.truncation",
     "fit.params": "job fit.couplings fit.lm model.hygiene model.scene",
     "fit.final": "fit.params job model.hygiene",
     "fit.equations": "fit.couplings fit.lm model.frame model.scene model.shape",

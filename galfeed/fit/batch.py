@@ -29,7 +29,7 @@ from galfeed.result import FitResult, Iteration, Status
 
 FIT, MODEL, BLOCK, SUBCOMPONENTS = 0, 1, 2, 3  # P)
 
-TOLERANCE = 1e-4  # of chi^2/nu: the fall of chi^2 still to be had at convergence; (0.001 error bars)^2
+TOLERANCE = 1e-4  # of chi^2/nu: the fall of chi^2 still to be had at convergence; (0.01 error bars)^2
 BEFORE_THE_FIRST = 1e27  # chi^2 that GALFIT's first line compares with
 SETTLED = 1e-3  # of chi^2/nu: likewise after a step that led nowhere
 ROUNDED = 1e-10  # eigenvalue of a normal matrix that partials in single precision do not settle

@@ -81,7 +81,7 @@ class Equations:
 
         Not on an accelerator, where it would cost more to tell problems from each other.
         """
-        return self.data.device.type == "cpu" and self.scene.frame.partials == torch.float32
+        return self.data.device.type == "cpu" and self.scene.plain and self.scene.frame.partials == torch.float32
 
     def of(
         self,

@@ -13,6 +13,7 @@ from torch import Tensor
 from galfeed.images.exposure import Exposure
 from galfeed.job import Component, Job, ParamRef, ParamSpec
 from galfeed.model import psf, render, shape, truncation
+from galfeed.model.ellipse import applies
 from galfeed.model.frame import Drawing, Frame, Partials, Picture, Planes
 from galfeed.model.light import Accuracy, Light
 from galfeed.model.shape import Derivatives, Shape
@@ -82,6 +83,14 @@ class Scene:
             for light in lights
         )
         return self.frame.psf is None and not own_way
+
+    @property
+    def plain(self) -> bool:
+        """Whether all that has a shape may be drawn as plain ellipses, see :mod:`galfeed.model.plain`."""
+        frame, lights = self.frame, [c.light for c in self.components if c.light]
+        if frame.psf is None or frame.kernel is not None or frame.accuracy == "exact":
+            return False
+        return bool(lights) and all(applies(light, frame.fine) for light in lights)
 
     def with_partials(self, precision: torch.dtype) -> Scene:
         """The same with the partial images of plain ellipses in another precision."""
