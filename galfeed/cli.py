@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from galfeed import clock, onejob, options
+from galfeed import clock, machine, onejob, options
 from galfeed.check import check
 from galfeed.clock import Clock
 from galfeed.errors import FeedmeError, GalfeedError
@@ -194,8 +194,7 @@ def run(file: Path, name: str, folder: Path, asked: Options, times: Clock) -> in
         _warn(warning)
     _say(report.opening(job, menu.dump(job), (*loaded.limits.messages, *exposure.messages)))
     with times.phase("imports"):
-        from galfeed import machine
-
+        machine.load()
         machine.prepare()
     with times.phase("fit"):
         result = _fitted(loaded, asked)

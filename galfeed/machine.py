@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-
-import torch
+import gc
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Numbers of glibc's malloc.h."""
@@ -13,12 +12,32 @@ KEPT = 2**30
 """Bytes: freed memory up to this much is kept, and pieces up to this size are taken from it."""
 
 
+def load() -> None:
+    """Import torch and the fit.
+
+    No garbage is looked for meanwhile: there is none among all the objects that come into being for good.
+
+    Raises:
+        ImportError: there is no torch here, or one that cannot be used.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        from galfeed import fit  # noqa: F401
+    finally:
+        if collecting:
+            gc.enable()
+
+
 def prepare() -> None:
-    """One thread, and memory that is used again.
+    """One thread, memory that is used again, and no look for garbage among what is there already.
 
     Images of a fit come and go a hundred times an iteration.  glibc gives each that is larger than a few pages back to
     the system at once and has it zeroed anew; the fit of eight stamps then takes almost twice as long.
     """
+    import torch
+
+    gc.freeze()
     torch.set_num_threads(1)
     try:
         mallopt = ctypes.CDLL(None).mallopt

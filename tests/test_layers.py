@@ -36,7 +36,6 @@ MAY_IMPORT = {
     "model.hygiene": "job profiles",
     "feedme.agreement": "job model.hygiene tables",
     "feedme.constraints": "errors feedme.agreement feedme.grammars tables job",
-    "machine": "",
     "model.supported": "errors job",
     # images
     "images.fitsname": "errors",
@@ -75,6 +74,7 @@ MAY_IMPORT = {
     "model.scene model.shape model.supported output.marks result",
     "fit.doubts": "images.exposure job model.enclosed model.frame model.psf model.render model.scene",
     "fit": "fit.batch fit.doubts",
+    "machine": "fit",
     # outputs
     "output": "",
     "output.fitscard": "",
@@ -106,11 +106,11 @@ MAY_IMPORT = {
     "survey.parcel": "",
     "survey.devices": "errors",
     "survey.stages": "clock errors fit onejob options result survey.entries survey.journal survey.numbers survey.rows",
-    "survey.worker": "clock errors fit machine onejob options survey.entries survey.journal survey.parcel "
-    "survey.stages",
+    "survey.worker": "clock errors machine onejob options survey.entries survey.journal survey.parcel survey.stages",
     "survey.turns": "survey.entries",
-    "survey.pool": "clock errors options survey.entries survey.journal survey.parcel survey.rows survey.stages "
-    "survey.turns survey.worker",
+    "survey.process": "options survey.journal survey.parcel survey.stages survey.worker",
+    "survey.pool": "clock errors machine options survey.entries survey.journal survey.process survey.rows "
+    "survey.stages survey.turns survey.worker",
     "survey": "errors options survey.catalog survey.devices survey.entries survey.journal survey.pool survey.rows "
     "survey.stages survey.worker",
     "cli": "check clock errors feedme.menu fit machine onejob options output.names output.report result survey "

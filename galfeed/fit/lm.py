@@ -236,21 +236,19 @@ def minimise(
     def promised(rows: Tensor) -> Tensor:
         return _promise(unknowns[rows], gradient[rows], matrix[rows], limits.take(rows)) / chi2[rows]
 
-    def looked_at_again(rows: Tensor, left: Tensor) -> Tensor:
-        """What is promised, where that is little by the accurate equations."""
-        again = torch.nonzero(rough[rows] & ~(left > quick.above[rows]))[:, 0] if quick else rows[:0]
-        if len(again):
-            chosen = rows[again]
+    def look_again(chosen: Tensor) -> None:
+        """At the accurate equations."""
+        if len(chosen):
             found = evaluate(unknowns[chosen], chosen, chi2.new_full((len(chosen),), torch.inf))
             chi2[chosen], gradient[chosen], matrix[chosen], rough[chosen] = *found, False
-            left[again] = promised(chosen)
-        return left
+            left[chosen] = promised(chosen)
 
-    rows = everyone
+    rows, left = everyone, promised(everyone)
     for number in range(1, max_iterations + 1):
-        left = looked_at_again(rows, promised(rows))
+        if quick:
+            look_again(rows[rough[rows] & ~(left[rows] > quick.above[rows])])
         enough = torch.where(refused[rows], tolerance[rows].maximum(settled[rows]), tolerance[rows])
-        ready = ~(left > enough) | (chi2[rows] < NOTHING)  # chi^2 of exactly 0 makes it nan
+        ready = ~(left[rows] > enough) | (chi2[rows] < NOTHING)  # chi^2 of exactly 0 makes it nan
         ends[rows] = torch.where((ends[rows] == RUNNING) & ready, _code(Status.CONVERGED), ends[rows])
         if (number - 1) % stride == 0:
             rows = rows[ends[rows] == RUNNING]
@@ -280,22 +278,21 @@ def minimise(
         damping[rows] = next_damping.clamp(LEAST_DAMPING, MOST_DAMPING)
         iterations[rows] = torch.where(running, number, iterations[rows])
         refused[rows] = ~good
-        ending = torch.where(promised(rows) > stalled[rows], _code(Status.STALLED), _code(Status.CONVERGED))
+        left[rows] = promised(rows)
+        ending = torch.where(left[rows] > stalled[rows], _code(Status.STALLED), _code(Status.CONVERGED))
         ends[rows] = torch.where(running & ended, ending, ends[rows])
         if report:
             told = rows[running]
             report(Step(number, told, unknowns[told], chi2[told], 0 - fall[running], damping[told]))
-    if quick and bool(rough.any()):
-        over = torch.nonzero(rough)[:, 0]
-        exact = evaluate(unknowns[over], over, chi2.new_full((len(over),), torch.inf))
-        chi2[over], gradient[over], matrix[over] = exact
+    if quick:
+        look_again(everyone[rough])
     codes = torch.where(ends == RUNNING, _code(Status.MAX_ITERATIONS), ends).tolist()
     status = [tuple(Status)[code] for code in codes]
     last = unknowns + _step(unknowns, gradient, matrix, torch.full_like(damping, UNDAMPED), limits)
     certain = (ends == _code(Status.CONVERGED)) & ~refused & last.isfinite().all(1)
     ahead = torch.where(certain[:, None], limits.clamp(canonical(last) if canonical else last), unknowns)
     foreign = torch.zeros_like(refused)
-    return Solution(unknowns, chi2, matrix, promised(everyone), ahead, status, iterations.tolist(), foreign)
+    return Solution(unknowns, chi2, matrix, left, ahead, status, iterations.tolist(), foreign)
 
 
 def _both(

@@ -8,7 +8,7 @@ galaxy has a grid of its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -19,7 +19,6 @@ from torch import Tensor
 
 from galfeed.model import romberg
 from galfeed.model.ellipse import ODD, SQUARE, Ellipse, Spread
-from galfeed.model.light import Light
 from galfeed.model.pixels import Source, core_size, grid_size
 from galfeed.profiles import IMAGE, STEEP, Sampling
 
@@ -42,26 +41,6 @@ IN_CACHE = 64
 """Images whose samples near the centre are drawn together on a CPU."""
 
 
-def covers(light: Light, values: Mapping[str, Tensor]) -> Tensor:
-    """Which (B,) images can be drawn so: those that are not too small or flat.
-
-    Args:
-        values: (B,) parameters; the centre is taken to be that of a pixel.
-    """
-    nowhere = torch.zeros_like(values["xc"])
-    scaled = light.scaled({**values, "xc": nowhere, "yc": nowhere}, 1)
-    numbers = scaled | light.derived(scaled)
-    sampling, q = light.profile.sampling, scaled["q"]
-    if sampling.accurate:
-        return (numbers[sampling.core_size] * q >= SMALLEST) & (q >= FLATTEST) & (q <= 1)
-    fine_core = core_size(light.profile, numbers, 1) > sampling.inner
-    if not bool(fine_core.any()):
-        return ~fine_core
-    line = q.new_tensor([-1.0, 0.0, 1.0]).expand(len(q), 3)
-    beside = Source(light, numbers, ()).single(line, line)[0].flatten(1)[:, 5:]  # the others are opposite
-    return ~fine_core | (beside > 1).all(1)
-
-
 @dataclass(frozen=True)
 class Samples:
     """How finely the pixels near the centre of each image are sampled.
@@ -69,14 +48,16 @@ class Samples:
     Args:
         counts: N (B, P) of the near pixels; above 7 or negative: the inner grid.
         core: N (B,) of the central pixel where that is finer than the inner grid, else 0.
+        possible: (B,) whether the image can be drawn so: it is not too small or flat.
     """
 
     counts: Tensor
     core: Tensor
+    possible: Tensor
 
     def take(self, some: slice | Tensor) -> Samples:
         """Of some of the images."""
-        return Samples(self.counts[some], self.core[some])
+        return Samples(self.counts[some], self.core[some], self.possible[some])
 
 
 def samples(ellipse: Ellipse) -> Samples:
@@ -89,10 +70,16 @@ def samples(ellipse: Ellipse) -> Samples:
         line.expand(ellipse.table.shape[1], -1), line[near.reach :].expand(ellipse.table.shape[1], -1)
     )
     counts = grid_size(source, (), place)[:, near.row, near.column]
-    finer = counts[:, 0] > profile.sampling.inner
     if profile.sampling.accurate:
-        finer = numbers[profile.sampling.core_size] * numbers["q"] < GRIDDED
-    return Samples(counts, torch.where(finer, counts[:, 0], 0))
+        q = numbers["q"]
+        across = numbers[profile.sampling.core_size] * q
+        finer, possible = across < GRIDDED, (across >= SMALLEST) & (q >= FLATTEST) & (q <= 1)
+    else:
+        finer = counts[:, 0] > profile.sampling.inner
+        first = near.x.abs().maximum(near.y.abs()) == 1  # half of the pixels around the central one
+        beside = place[0][:, near.row[first], near.column[first]]
+        possible = (core_size(profile, numbers, 1) <= profile.sampling.inner) | (beside > 1).all(1)
+    return Samples(counts, torch.where(finer, counts[:, 0], 0), possible)
 
 
 def patch(ellipse: Ellipse, sampled: Samples, planes: tuple[str, ...]) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from galfeed.model import convolve
 from galfeed.model.ellipse import ODD, Ellipse, applies, combination, points
 from galfeed.model.frame import Drawing, Frame, Partials, Picture, Placed, Planes, steps
-from galfeed.model.near import Samples, covers, patch, places, samples
+from galfeed.model.near import Samples, patch, places, samples
 from galfeed.profiles import IMAGE
 
 OFF_CENTRE = 4  # pixels that an object may be off the middle of its window in planes of the usual size
@@ -37,32 +37,64 @@ class Sizes:
     partials: tuple[int, int]
 
 
-def sizes(drawing: Drawing, frame: Frame) -> Tensor:
-    """(B, 4) size of the planes for each image and its partials, see :class:`Sizes`; all 0 where there are none.
+@dataclass(frozen=True)
+class Objects:
+    """The objects of a batch, one an image, and how they lie.
 
-    There are none for what is too small or flat, and for what is too far from the window: the object is in the middle
-    of a plane, so that opposite pixels are like each other.  In most images it is near the middle of the window too,
-    and one size does for them.
-
-    Partial images in single precision need not hold all that the wings of the PSF bring in from beyond the window.
+    Args:
+        drawing, frame: what and where.
+        at: their places.
+        column, row: (B,) their pixels in the window.
+        ellipse: their light.
+        sampled: the pixels near their centres.
     """
-    assert frame.psf is not None
-    at, reaches, lengths = Placed.of(drawing, frame), convolve.margin(frame.psf.image.shape), []
-    width = frame.psf.width.nan_to_num(0.0, 0.0, 0.0).long()
-    for centre, window, reach in zip(at.centre(frame)[::-1], at.window, reaches, strict=True):
-        off = centre.maximum(window - 1 - centre) + 1
-        found = _from_ladder(2 * (off + reach), window + 2 * reach + 2 * OFF_CENTRE)
-        lengths.append(found)
-        if frame.partials == torch.float64:
+
+    drawing: Drawing
+    frame: Frame
+    at: Placed
+    column: Tensor
+    row: Tensor
+    ellipse: Ellipse
+    sampled: Samples
+
+    @classmethod
+    def of(cls, drawing: Drawing, frame: Frame) -> Objects:
+        at, ellipse = Placed.of(drawing, frame), Ellipse.of(drawing.light, drawing.values, frame.scale)
+        return cls(drawing, frame, at, *at.centre(frame), ellipse, samples(ellipse))
+
+    def take(self, rows: Tensor) -> Objects:
+        """Some of them."""
+        drawing, frame, at = self.drawing.take(rows), self.frame.take(rows), self.at.take(rows)
+        column, row = self.column[rows], self.row[rows]
+        return Objects(drawing, frame, at, column, row, self.ellipse.take(rows), self.sampled.take(rows))
+
+    def sizes(self) -> Tensor:
+        """(B, 4) size of the planes for each image and its partials, see :class:`Sizes`; all 0 where there are none.
+
+        There are none for what is too small or flat, and for what is too far from the window: the object is in the
+        middle of a plane, so that opposite pixels are like each other.  In most images it is near the middle of the
+        window too, and one size does for them.
+
+        Partial images in single precision need not hold all that the wings of the PSF bring in from beyond the window.
+        """
+        frame = self.frame
+        assert frame.psf is not None
+        reaches, lengths = convolve.margin(frame.psf.image.shape), []
+        width = frame.psf.width.nan_to_num(0.0, 0.0, 0.0).long()
+        for centre, window, reach in zip((self.row, self.column), self.at.window, reaches, strict=True):
+            off = centre.maximum(window - 1 - centre) + 1
+            found = _from_ladder(2 * (off + reach), window + 2 * reach + 2 * OFF_CENTRE)
             lengths.append(found)
-            continue
-        near = width.clamp(LEAST_REACH, max(reach, LEAST_REACH))
-        # as far off as the size of the image allows, so that there are few sizes; a kernel must find room
-        needed = (found - 2 * (reach - near)).clamp(min=2 * reach + 2)
-        lengths.append(_from_ladder(needed, 0).minimum(found))
-    rows, partial_rows, columns, partial_columns = lengths
-    some = (rows > 0) & (columns > 0) & covers(drawing.light, drawing.values)
-    return torch.stack([rows, columns, partial_rows, partial_columns], 1) * some[:, None]
+            if frame.partials == torch.float64:
+                lengths.append(found)
+                continue
+            near = width.clamp(LEAST_REACH, max(reach, LEAST_REACH))
+            # as far off as the size of the image allows, so that there are few sizes; a kernel must find room
+            needed = (found - 2 * (reach - near)).clamp(min=2 * reach + 2)
+            lengths.append(_from_ladder(needed, 0).minimum(found))
+        rows, partial_rows, columns, partial_columns = lengths
+        some = (rows > 0) & (columns > 0) & self.sampled.possible
+        return torch.stack([rows, columns, partial_rows, partial_columns], 1) * some[:, None]
 
 
 def _from_ladder(needed: Tensor, usual: int) -> Tensor:
@@ -89,10 +121,10 @@ def _ladder(usual: int, device: torch.device) -> Tensor:
     return torch.tensor(sorted(lengths), device=device)
 
 
-def picture(drawing: Drawing, frame: Frame, size: Sizes) -> Picture:
+def picture(objects: Objects, size: Sizes) -> Picture:
     """Plain ellipses convolved on planes of one size; beyond the convolution box they have one sample a pixel."""
-    stage = _Stage.of(drawing, frame, size)
-    if drawing.roughly:
+    stage = _Stage.of(objects, size)
+    if objects.drawing.roughly:
         return stage.at_once()
     image = stage.image()
 
@@ -107,85 +139,64 @@ class _Stage:
     """All that is the same for the image and its partials.
 
     Args:
-        drawing, frame: what and where.
+        objects: what is drawn.
         size: of the planes.
-        at: the places of the objects.
-        ellipse: the objects.
         kernel: (1, B, h, w) the moved PSFs.
-        column, row: (B,) the objects' pixels in the window.
-        sampled: the pixels near the centres.
         outside: (B, H, W) of the region, the convolution box.
     """
 
-    drawing: Drawing
-    frame: Frame
+    objects: Objects
     size: Sizes
-    at: Placed
-    ellipse: Ellipse
     kernel: Tensor
-    column: Tensor
-    row: Tensor
-    sampled: Samples
     outside: Tensor
 
     @classmethod
-    def of(cls, drawing: Drawing, frame: Frame, size: Sizes) -> _Stage:
-        at = Placed.of(drawing, frame)
+    def of(cls, objects: Objects, size: Sizes) -> _Stage:
+        values, frame, at = objects.drawing.values, objects.frame, objects.at
         kernel = convolve.padded(frame.moved(at.sx, at.sy, partials=False), False)
-        ellipse = Ellipse.of(drawing.light, drawing.values, frame.scale)
-        across, along = frame.in_box(drawing.values["xc"], drawing.values["yc"])
-        outside = ~(along[:, :, None] & across[:, None, :])
-        return cls(drawing, frame, size, at, ellipse, kernel, *at.centre(frame), samples(ellipse), outside)
+        across, along = frame.in_box(values["xc"], values["yc"])
+        return cls(objects, size, kernel, ~(along[:, :, None] & across[:, None, :]))
 
     def take(self, rows: Tensor) -> _Stage:
         """Of some of the images."""
-        return _Stage(
-            self.drawing.take(rows),
-            self.frame.take(rows),
-            self.size,
-            self.at.take(rows),
-            self.ellipse.take(rows),
-            self.kernel[:, rows],
-            self.column[rows],
-            self.row[rows],
-            self.sampled.take(rows),
-            self.outside[rows],
-        )
+        return _Stage(self.objects.take(rows), self.size, self.kernel[:, rows], self.outside[rows])
 
     def image(self) -> Tensor:
         """(B, H, W) in the precision of the frame."""
-        beyond = _Beyond.of(self)
-        light = beyond.light(self.ellipse, (IMAGE,))
+        own, beyond = self.objects, _Beyond.of(self)
+        light = beyond.light(own.ellipse, (IMAGE,))
         pairs = [(0, 0)]
-        image = self.ellipse.table.new_empty(len(self.row), *self.frame.shape)
-        pieces = self._convolved((IMAGE,), self.kernel, pairs, self.size.image, self.ellipse.dtype, beyond, light)
+        image = own.ellipse.table.new_empty(len(own.row), *own.frame.shape)
+        pieces = self._convolved((IMAGE,), self.kernel, pairs, self.size.image, own.ellipse.dtype, beyond, light)
         for planes, some in zip(pieces, steps(image), strict=True):
             image[some] = planes[0]
         return image
 
     def at_once(self) -> Picture:
         """The image as accurate as its partial images, and these, or those by GALFIT's derivatives."""
-        light, wanted = replace(self.drawing.light, derivatives="galfit"), self.drawing.wanted
-        made = combination(light, self.drawing.values, wanted, self.frame.scale)
+        own = self.objects
+        light, wanted = replace(own.drawing.light, derivatives="galfit"), own.drawing.wanted
+        made = combination(light, own.drawing.values, wanted, own.frame.scale)
         names = (*(name for name in made.planes if name in ODD), *(name for name in made.planes if name not in ODD))
-        beyond, precision = _Beyond.of(self), self.frame.partials
+        beyond, precision = _Beyond.of(self), own.frame.partials
         pairs, light_beyond = [(place, 0) for place in range(len(names))], beyond.light(made.ellipse, names)
-        kept = self.ellipse.table.new_empty(len(names), len(self.row), *self.frame.shape, dtype=precision)
+        kept = own.ellipse.table.new_empty(len(names), len(own.row), *own.frame.shape, dtype=precision)
         pieces = self._convolved(names, self.kernel, pairs, self.size.partials, precision, beyond, light_beyond)
-        for planes, some in zip(pieces, steps(self.row), strict=True):
+        for planes, some in zip(pieces, steps(own.row), strict=True):
             kept[:, some] = planes
         slopes = made.slopes[:, [made.planes.index(name) for name in names]]
 
         def partials(rows: Tensor | None, both: bool) -> Partials:
-            own = kept if rows is None else kept[:, rows]
-            return Partials(slopes if rows is None else slopes[rows], (own[:, some].unbind() for some in steps(own[0])))
+            chosen, by = (kept, slopes) if rows is None else (kept[:, rows], slopes[rows])
+            return Partials(by, (chosen[:, some].unbind() for some in steps(chosen[0])))
 
-        return Picture(kept[names.index(IMAGE)].to(self.ellipse.dtype), partials)
+        return Picture(kept[names.index(IMAGE)].to(own.ellipse.dtype), partials)
 
     def partials(self, image: Tensor, both: bool) -> Partials:
         """By the parameters wanted, of which the images are known."""
-        light, wanted = self.drawing.light, self.drawing.wanted
-        made = combination(light, self.drawing.values, wanted, self.frame.scale)
+        own = self.objects
+        light, wanted = own.drawing.light, own.drawing.wanted
+        made = combination(light, own.drawing.values, wanted, own.frame.scale)
         true = light.derivatives == "true"
         moves = tuple(name for name in BY_PSF if name in wanted) if true or both else ()
         drawn = tuple(name for name in made.planes[1:] if not (true and name in ODD))
@@ -197,7 +208,7 @@ class _Stage:
         by_psf = slopes.clone()
         kernels = self.kernel
         if moves:
-            kernels = convolve.padded(self.frame.moved(self.at.sx, self.at.sy, partials=True), True)
+            kernels = convolve.padded(own.frame.moved(own.at.sx, own.at.sy, partials=True), True)
             turning = tuple(name for name in made.planes if name in ODD)
             turned = beyond.light(made.ellipse, turning)
             for place, name in enumerate(moves, start=len(places)):
@@ -208,7 +219,7 @@ class _Stage:
                 outer = torch.cat([outer, (turned * amounts[beyond.image].mT).sum(0, keepdim=True)])
         names = (*drawn, *((IMAGE,) if moves else ()))
         pairs = [(place, 0) for place in range(len(drawn))] + [(len(drawn), BY_PSF[name]) for name in moves]
-        precision = self.frame.partials
+        precision = own.frame.partials
         pieces = self._convolved(names, kernels, pairs, self.size.partials, precision, beyond, outer) if pairs else None
 
         def planes() -> Iterator[Planes]:
@@ -230,15 +241,16 @@ class _Stage:
         outer: Tensor,
     ) -> Iterator[Tensor]:
         """Planes (pairs, b, H, W), some images at a time; ``pairs`` are places in ``names`` and of kernels."""
+        own = self.objects
         # in full precision: with all of the light in one pixel, what changes with size cancels there
-        near = patch(self.ellipse, self.sampled, names).to(precision)
-        cast, kernels = self.ellipse.to(precision), kernels.to(precision)
+        near = patch(own.ellipse, own.sampled, names).to(precision)
+        cast, kernels = own.ellipse.to(precision), kernels.to(precision)
         odd = sum(name in ODD for name in names)
-        for some in steps(self.row):
+        for some in steps(own.row):
             canvases = drawn(cast.take(some), near[:, some], size, names)
-            at = self.column[some], self.row[some]
-            images = convolve.centred(canvases, odd, kernels[:, some], pairs, at, size, self.at.window)
-            images = self.at.embedded(images, self.frame, some)
+            at = own.column[some], own.row[some]
+            images = convolve.centred(canvases, odd, kernels[:, some], pairs, at, size, own.at.window)
+            images = own.at.embedded(images, own.frame, some)
             beyond.put(images, outer, some)
             yield images
 
@@ -292,7 +304,7 @@ class _Beyond:
 
     @classmethod
     def of(cls, stage: _Stage) -> _Beyond:
-        frame, values = stage.frame, stage.drawing.values
+        frame, values = stage.objects.frame, stage.objects.drawing.values
         image, row, column = torch.nonzero(stage.outside, as_tuple=True)
         dx = frame.x0[image] + column - values["xc"][image]
         dy = frame.y0[image] + row - values["yc"][image]

@@ -8,6 +8,7 @@ probed; the model is discontinuous where the fraction passes one half.  Derivati
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -119,7 +120,8 @@ def displaced(psf: Psf, tx: Tensor, ty: Tensor, *, partials: bool = True) -> tup
     """The PSFs (B, My, Mx) displaced by about half a pixel at most, tx, ty (B,), and their derivatives by tx and ty."""
     image = psf.image
     my, mx = image.shape[-2:]
-    (across, across_slopes), (along, along_slopes) = _hermite(tx), _hermite(ty)
+    shifts = torch.stack([tx, ty])
+    ((across, along), (across_slopes, along_slopes)) = _hermite(shifts)
     lines = _between(psf.nodes, along, -2)
     moved = _between(lines, across, -1)
     d_dx = _between(lines, across_slopes, -1) if partials else moved.new_empty(0)
@@ -127,12 +129,13 @@ def displaced(psf: Psf, tx: Tensor, ty: Tensor, *, partials: bool = True) -> tup
     sinc = (psf.width >= SINC_FROM) & (psf.width <= SINC_TO)
     if bool(sinc.any()):
         near = _region(psf, tx, ty) & sinc[:, None, None]
-        wx, dwx = _sinc_matrix(mx, tx, psf.width, partials)
-        wy, dwy = _sinc_matrix(my, ty, psf.width, partials)
-        moved = torch.where(near, wy @ image @ wx.mT, moved)
+        (x, y), slopes = _sinc(shifts, psf.width, partials)
+        wx, wy = _banded(x, mx), _banded(y, my)
+        lines = wy @ image
+        moved = torch.where(near, lines @ wx.mT, moved)
         if partials:
-            d_dx = torch.where(near, wy @ image @ dwx.mT, d_dx)
-            d_dy = torch.where(near, dwy @ image @ wx.mT, d_dy)
+            d_dx = torch.where(near, lines @ _banded(slopes[0], mx).mT, d_dx)
+            d_dy = torch.where(near, _banded(slopes[1], my) @ image @ wx.mT, d_dy)
     return moved, d_dx, d_dy
 
 
@@ -150,14 +153,19 @@ def _slopes(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _hermite(t: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights (2, B, 3) by which values and slopes at pixels m - 1, m, m + 1 give the cubic at m - t; their d/dt."""
-    d = torch.arange(1, -2, -1, dtype=t.dtype, device=t.device) - t[:, None]
-    a = d.abs().clamp(max=1)
-    d = d.clamp(-1, 1)
+    """Weights (axes, 2, B, 3) by which values and slopes at pixels m - 1, m, m + 1 give the cubic at m - t; their d/dt.
+
+    Args:
+        t: (axes, B).
+    """
+    d = torch.arange(1, -2, -1, dtype=t.dtype, device=t.device) - t[..., None]
+    a = d.abs().clamp_(max=1)
+    d = d.clamp_(-1, 1)
     rest = 1 - a
+    turn = d * rest
     return (
-        torch.stack([1 - a * a * (3 - 2 * a), d * rest * rest]),
-        torch.stack([6 * d * rest, -rest * (1 - 3 * a)]),
+        torch.stack([1 - a * a * (3 - 2 * a), turn * rest], 1),
+        torch.stack([6 * turn, -rest * (1 - 3 * a)], 1),
     )
 
 
@@ -167,8 +175,8 @@ def _between(nodes: Tensor, weights: Tensor, axis: int) -> Tensor:
     found: Tensor | None = None
     for node, weight in zip(nodes, weights, strict=True):
         for place in range(3):
-            part = weight[:, place, None, None] * node.narrow(axis, place, length)
-            found = part if found is None else found.add_(part)
+            share, part = weight[:, place, None, None], node.narrow(axis, place, length)
+            found = share * part if found is None else found.addcmul_(share, part)
     assert found is not None
     return found
 
@@ -183,31 +191,42 @@ def _region(psf: Psf, tx: Tensor, ty: Tensor) -> Tensor:
     return (x[:, None, :].square() + y[:, :, None].square()).sqrt() <= reach[:, None, None]
 
 
-def _sinc_matrix(size: int, t: Tensor, width: Tensor, partials: bool) -> tuple[Tensor, Tensor]:
-    """Kaiser-windowed sinc along one axis, (B, size, size), weights summing to 1 over all taps; and its d/dt."""
+def _sinc(t: Tensor, width: Tensor, partials: bool) -> tuple[Tensor, Tensor]:
+    """Weights (axes, B, TAPS) of a Kaiser-windowed sinc, their sum 1, and their d/dt, or nothing.
+
+    Args:
+        t: (axes, B).
+        width: (B,) of the PSFs.
+    """
     taps = torch.arange(FIRST_TAP, FIRST_TAP + TAPS, dtype=t.dtype, device=t.device)
     wide = (width >= WIDE_FROM)[:, None]
-    low = NARROW_TAPS[0] - (t < 0).to(t.dtype)[:, None]
-    high = NARROW_TAPS[1] - (t < 0).to(t.dtype)[:, None]
-    used = wide | ((taps >= low) & (taps <= high))
-    beta = torch.where(wide, 2.0, 1.0).to(t.dtype)
-    reach = torch.where(wide, 20.0, 10.0).to(t.dtype)
-
+    lower = (t < 0).to(t.dtype)[..., None]
+    used = wide | ((taps >= NARROW_TAPS[0] - lower) & (taps <= NARROW_TAPS[1] - lower))
+    beta = 1 + wide.to(t.dtype)
     with torch.set_grad_enabled(partials):
-        d = (taps - t[:, None]).detach().requires_grad_(partials)
-        window = torch.special.i0(beta * (1 - (d / reach) ** 2).clamp(min=1e-12).sqrt())
-        weight = torch.where(used, torch.sinc(d) * window, 0.0)
-    total = weight.detach().sum(1, keepdim=True)
+        d = (taps - t[..., None]).detach().requires_grad_(partials)
+        window = torch.special.i0(beta * (1 - (d / (10 * beta)) ** 2).clamp(min=1e-12).sqrt())
+        weight = torch.sinc(d) * window * used
+    total = weight.detach().sum(-1, keepdim=True)
     value = weight.detach() / total
-    m = torch.arange(size, device=t.device)
-    tap = m[:, None] - m[None, :] - FIRST_TAP
-    inside = (tap >= 0) & (tap < TAPS)
-    tap = tap.clamp(0, TAPS - 1)
     if not partials:
-        return value[:, tap] * inside, value.new_empty(0)
+        return value, value.new_empty(0)
     (slope,) = torch.autograd.grad(-weight.sum(), d)  # by t = taps - d
-    slope = (slope - value * slope.sum(1, keepdim=True)) / total
-    return value[:, tap] * inside, slope[:, tap] * inside
+    return value, (slope - value * slope.sum(-1, keepdim=True)) / total
+
+
+def _banded(weights: Tensor, size: int) -> Tensor:
+    """(B, size, size) what moves a line of so many pixels, of weights (B, TAPS)."""
+    tap, inside = _band(size, weights.device)
+    return weights[:, tap] * inside
+
+
+@cache
+def _band(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(size, size) which weight a pixel has in another, and whether there is one."""
+    m = torch.arange(size, device=device)
+    tap = m[:, None] - m[None, :] - FIRST_TAP
+    return tap.clamp(0, TAPS - 1), (tap >= 0) & (tap < TAPS)
 
 
 def place(moved: Tensor, x0: Tensor, y0: Tensor, height: int, width: int) -> Tensor:

@@ -123,13 +123,14 @@ def shaped(drawing: Drawing, frame: Frame) -> Picture:
         return Picture.drawn(_diffused(lambda own: _stacked(shaped(drawing, own)), xc, yc, frame), true=true)
     if not plain.possible(drawing, frame):
         return _each(_boxed, drawing, frame)
-    kinds = plain.sizes(drawing, frame)
+    objects = plain.Objects.of(drawing, frame)
+    kinds = objects.sizes()
     if bool((kinds == kinds[:1]).all()):
-        return _shaped_alike(drawing, frame, kinds[0])
+        return _shaped_alike(objects, kinds[0])
     alike, which = kinds.unique(dim=0, return_inverse=True)
     rows = [torch.nonzero(which == kind)[:, 0] for kind in range(len(alike))]
     some = zip(rows, alike, strict=True)
-    return _together(rows, [_shaped_alike(drawing.take(own), frame.take(own), size) for own, size in some])
+    return _together(rows, [_shaped_alike(objects.take(own), size) for own, size in some])
 
 
 def _each(draw: Callable[[Drawing, Frame], Tensor], drawing: Drawing, frame: Frame) -> Picture:
@@ -145,12 +146,12 @@ def _each(draw: Callable[[Drawing, Frame], Tensor], drawing: Drawing, frame: Fra
     return _together(rows, [Picture.drawn(draw(drawing.take(row), frame.take(row)), true=true) for row in rows])
 
 
-def _shaped_alike(drawing: Drawing, frame: Frame, sizes: Tensor) -> Picture:
+def _shaped_alike(objects: plain.Objects, sizes: Tensor) -> Picture:
     """Images that are convolved on planes of one size, or, where that is 0, on the general path."""
     height, width, *partials = sizes.tolist()
     if not (height and width):
-        return _each(_boxed, drawing, frame)
-    return plain.picture(drawing, frame, plain.Sizes((height, width), (partials[0], partials[1])))
+        return _each(_boxed, objects.drawing, objects.frame)
+    return plain.picture(objects, plain.Sizes((height, width), (partials[0], partials[1])))
 
 
 def _together(parts: Sequence[Tensor], pictures: Sequence[Picture]) -> Picture:

@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 FINE = (  # kappa at n = 0.020, 0.025, ... 0.300
@@ -60,21 +61,29 @@ def _second_derivatives() -> tuple[float, ...]:
     return tuple(second)
 
 
+@cache
+def _spline(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(3, nodes): n, kappa and its second derivative."""
+    import torch
+
+    return torch.tensor([NODES, VALUES, _second_derivatives()], dtype=dtype, device=device)
+
+
 def kappa(n: Tensor) -> Tensor:
     """kappa(n) as GALFIT has it, elementwise.
 
     Args:
         n: Sersic index, > 0; below 0.02 the value of 0.02 is taken.
     """
-    nodes, values, second = (n.new_tensor(t) for t in (NODES, VALUES, _second_derivatives()))
+    import torch
+
+    spline = _spline(n.dtype, n.device)
     inside = n.nan_to_num(NODES[0]).clamp(NODES[0], NODES[-1])
-    right = (nodes < inside.detach()[..., None]).sum(-1).clamp(1, len(NODES) - 1)
-    width = nodes[right] - nodes[right - 1]
-    u = (inside - nodes[right - 1]) / width
-    spline = (
-        (1 - u) * values[right - 1]
-        + u * values[right]
-        + ((1 - u) ** 3 - (1 - u)) * second[right - 1] * width**2 / 6
-        + (u**3 - u) * second[right] * width**2 / 6
-    )
-    return spline.where(n < NODES[-1], SLOPE * n + INTERCEPT)
+    right = torch.searchsorted(spline[0], inside.detach().contiguous()).clamp(1, len(NODES) - 1)
+    (start, low, low_bend), (end, high, high_bend) = spline[:, right - 1], spline[:, right]
+    width = end - start
+    u = (inside - start) / width
+    down = 1 - u
+    bend = ((down**3 - down) * low_bend + (u**3 - u) * high_bend) * width**2 / 6
+    found: Tensor = (down * low + u * high + bend).where(n < NODES[-1], SLOPE * n + INTERCEPT)
+    return found

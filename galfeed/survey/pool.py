@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
-import threading
 import time
-import warnings
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from multiprocessing import connection, get_context
-from multiprocessing.process import BaseProcess
-from typing import Literal
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 
+from galfeed import machine
 from galfeed.clock import Clock
-from galfeed.errors import GalfeedError
+from galfeed.errors import GalfeedError, legible
 from galfeed.options import Options
-from galfeed.survey import parcel, rows, worker
+from galfeed.survey import process, rows
 from galfeed.survey.entries import Entry
 from galfeed.survey.journal import Journal, State
+from galfeed.survey.process import Task, Worker
 from galfeed.survey.stages import Outcome, Unit
 from galfeed.survey.turns import Turns
-from galfeed.survey.worker import Broken, Done, Fit, Message, Read, Ready, Turn, Work, Write
+from galfeed.survey.worker import Broken, Done, Message, Ready
 
 TICK = 0.5
 """Seconds between two looks at the clock of the progress bar."""
@@ -37,88 +32,6 @@ AHEAD = 4
 
 STILLBORN = 3
 """So many workers may die before they are ready."""
-
-
-class Worker:
-    """A process and what it has been given.
-
-    Args:
-        asked: the options, with the device that it is to use.
-        fits: whether it will be given something to fit.
-    """
-
-    def __init__(self, asked: Options, journal: Journal, fits: bool) -> None:
-        context = get_context(_method())
-        self.connection, other = context.Pipe()
-        arguments = (other, asked, journal.path, os.getpid(), fits)
-        self.process: BaseProcess = context.Process(target=worker.serve, args=arguments, daemon=True)  # type: ignore[attr-defined]
-        with warnings.catch_warnings(), _later(worker.STOPPING):
-            warnings.simplefilter("ignore", DeprecationWarning)  # threads of numpy, which survive it
-            self.process.start()
-        other.close()
-        self.asked, self.fits = asked, fits
-        self.ready = self.turn = False
-        self.task: Task | None = None
-
-    def give(self, task: Task, turn: bool = True) -> None:
-        """Let it do something, its turn to write included or not."""
-        self.task, self.turn = task, turn
-        message: object = Work(task.units[0], turn)
-        if task.stage == "read":
-            message = Read(task.units[0])
-        elif task.stage == "fit":
-            message = Fit(len(task.parcels))
-        elif task.stage == "write":
-            message = Write(task.units[0])
-        self._send(message, task.parcels)
-
-    def allow(self) -> None:
-        """Let it write, now that it has its turn."""
-        self.turn = True
-        self._send(Turn(), [])
-
-    def _send(self, message: object, parcels: Sequence[int]) -> None:
-        try:
-            self.connection.send(message)
-            for file in parcels:
-                assert self.process.pid is not None
-                parcel.send(self.connection, file, self.process.pid)
-        except OSError:  # it is dead, as will be seen
-            pass
-
-    def messages(self) -> Iterator[tuple[Message, list[int]]]:
-        """What it has said so far, with the parcels that came along."""
-        files: list[int] = []
-        try:
-            while self.connection.poll():
-                message, files = self.connection.recv(), []
-                for _ in range(message.parcels if isinstance(message, Done) else 0):
-                    files.append(parcel.receive(self.connection))
-                yield message, files
-        except (EOFError, OSError, RuntimeError):
-            _close(files)
-
-    def buried(self, wait: float) -> None:
-        self.process.join(wait)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
-        self.connection.close()
-
-
-@dataclass(eq=False)
-class Task:
-    """What a worker does.
-
-    Args:
-        stage: "all" of it, or one of "read", "fit" and "write".
-        units: one; of "fit" also several.
-        parcels: files, of the jobs and, to be written, the results.
-    """
-
-    stage: Literal["all", "read", "fit", "write"]
-    units: list[Unit]
-    parcels: list[int] = field(default_factory=list)
 
 
 class Pool:
@@ -145,6 +58,7 @@ class Pool:
         self.open = {entry.index for unit in units for entry in unit.entries}
         self.turns = Turns(entry for unit in units for entry in unit.entries)
         self.size = workers
+        self.method = process.method()
         self.workers: list[Worker] = []
         self.stillborn = 0
         self.clock = Clock()
@@ -158,6 +72,8 @@ class Pool:
         Raises:
             GalfeedError: the workers cannot work.
         """
+        if self.open and self.method == "fork":
+            self._load()
         try:
             while self.open or any(each.task is not None for each in self.workers):
                 self.start()
@@ -172,11 +88,26 @@ class Pool:
             for each in self.workers:
                 each.buried(max(end - time.monotonic(), 0))
 
+    def _load(self) -> None:
+        """Import what the workers need, once for all of them.
+
+        Raises:
+            GalfeedError: it cannot be imported.
+        """
+        with self.clock.phase("imports"):
+            try:
+                machine.load()
+            except ImportError as error:
+                raise GalfeedError(f"no worker can be started: {legible(str(error))}") from error
+
+    def _hired(self, asked: Options, *, fits: bool) -> Worker:
+        return Worker(self.method, asked, self.journal, fits)
+
     def start(self) -> None:
         """Start the workers that are missing."""
         busy = sum(each.task is not None for each in self.workers)
         while len(self.workers) < min(self.size, busy + len(self.pending)):
-            self.workers.append(Worker(self.asked, self.journal, fits=True))
+            self.workers.append(self._hired(self.asked, fits=True))
 
     def assign(self) -> None:
         """Give work to those that wait."""
@@ -200,11 +131,10 @@ class Pool:
 
     def _listen(self) -> None:
         """Wait for news, and hear them."""
-        news = connection.wait([s for w in self.workers for s in (w.connection, w.process.sentinel)], TICK)
+        news = process.wait(self.workers, TICK)
         if not news:
             self.follow(None)
-        for each in [w for w in self.workers if w.connection in news or w.process.sentinel in news]:
-            dead = not each.process.is_alive()
+        for each, dead in news.items():
             for message, parcels in each.messages():
                 self._hear(each, message, parcels)
             if dead:
@@ -245,7 +175,7 @@ class Pool:
                 raise GalfeedError(f"no worker can be started: {_cause(code)}")
         if task is None:
             return
-        _close(task.parcels)
+        task.drop()
         blamed = each.ready and self.lost(task)
         for unit in reversed(task.units):
             left = self._left(unit)
@@ -303,9 +233,9 @@ class Pipeline(Pool):
         fitting = [each.asked.device for each in self.workers if each.fits]
         for device in self.devices:
             if device not in fitting:
-                self.workers.append(Worker(replace(self.asked, device=device), self.journal, fits=True))
+                self.workers.append(self._hired(replace(self.asked, device=device), fits=True))
         while len(self.workers) < len(self.devices) + self.size:
-            self.workers.append(Worker(self.asked, self.journal, fits=False))
+            self.workers.append(self._hired(self.asked, fits=False))
 
     def assign(self) -> None:
         for each in self.workers:
@@ -360,7 +290,7 @@ class Pipeline(Pool):
                 self.fitted += [(unit, [*both]) for unit, both in zip(task.units, files, strict=True)]
                 self.fitted.sort(key=lambda each: each[0].entries[0].index)
             case _:
-                _close(task.parcels)
+                task.drop()
                 del self.flying[task.units[0].entries[0].index]
 
     def lost(self, task: Task) -> bool:
@@ -372,11 +302,6 @@ class Pipeline(Pool):
 def left_alone(left: Sequence[Entry], unit: Unit) -> list[Unit]:
     """Units of one job each for what is left of one."""
     return [Unit((e,), {i: old for i, old in unit.earlier.items() if i == e.index}, alone=True) for e in left]
-
-
-def _close(files: Sequence[int]) -> None:
-    for file in files:
-        os.close(file)
 
 
 def settle(entry: Entry, state: State, journal: Journal) -> bool:
@@ -391,27 +316,11 @@ def settle(entry: Entry, state: State, journal: Journal) -> bool:
     return True
 
 
-@contextmanager
-def _later(signals: Collection[signal.Signals]) -> Iterator[None]:
-    """Signals wait: a new process is told what to do with them first."""
-    old = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, old)
-
-
 def _cause(code: int | None) -> str:
     if code is not None and code < 0:
         name = signal.Signals(-code).name
         return f"was killed by {name}{' (out of memory?)' if name == 'SIGKILL' else ''}"
     return f"ended with exit code {code}"
-
-
-def _method() -> str:
-    """How processes are made: quickly, unless this one has threads, or torch, which do not survive it."""
-    alone = threading.active_count() == 1 and "torch" not in sys.modules
-    return "fork" if sys.platform == "linux" and alone else "spawn"
 
 
 def _nothing() -> None:

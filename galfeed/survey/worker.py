@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
+from galfeed import machine
 from galfeed.clock import Clock
 from galfeed.errors import legible
 from galfeed.onejob import Loaded
@@ -143,11 +144,10 @@ class _Server:
         self.connection.send(Ready(self.clock.taken()))
 
     def load(self) -> None:
-        """Import torch, once."""
+        """Import torch, unless the main process has, and get ready to use it; once."""
         if not self.loaded:
             with self.clock.phase("imports"):
-                from galfeed import fit, machine  # noqa: F401
-
+                machine.load()
                 machine.prepare()
             self.loaded = True
 
