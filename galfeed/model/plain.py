@@ -142,32 +142,31 @@ class _Stage:
         objects: what is drawn.
         size: of the planes.
         kernel: (1, B, h, w) the moved PSFs.
-        outside: (B, H, W) of the region, the convolution box.
+        beyond: the convolution box.
     """
 
     objects: Objects
     size: Sizes
     kernel: Tensor
-    outside: Tensor
+    beyond: _Beyond
 
     @classmethod
     def of(cls, objects: Objects, size: Sizes) -> _Stage:
-        values, frame, at = objects.drawing.values, objects.frame, objects.at
-        kernel = convolve.padded(frame.moved(at.sx, at.sy, partials=False), False)
-        across, along = frame.in_box(values["xc"], values["yc"])
-        return cls(objects, size, kernel, ~(along[:, :, None] & across[:, None, :]))
+        kernel = convolve.padded(objects.frame.moved(objects.at.sx, objects.at.sy, partials=False), False)
+        return cls(objects, size, kernel, _Beyond.of(objects))
 
     def take(self, rows: Tensor) -> _Stage:
         """Of some of the images."""
-        return _Stage(self.objects.take(rows), self.size, self.kernel[:, rows], self.outside[rows])
+        objects = self.objects.take(rows)
+        return _Stage(objects, self.size, self.kernel[:, rows], _Beyond.of(objects))
 
     def image(self) -> Tensor:
         """(B, H, W) in the precision of the frame."""
-        own, beyond = self.objects, _Beyond.of(self)
-        light = beyond.light(own.ellipse, (IMAGE,))
+        own = self.objects
+        light = self.beyond.light(own.ellipse, (IMAGE,))
         pairs = [(0, 0)]
         image = own.ellipse.table.new_empty(len(own.row), *own.frame.shape)
-        pieces = self._convolved((IMAGE,), self.kernel, pairs, self.size.image, own.ellipse.dtype, beyond, light)
+        pieces = self._convolved((IMAGE,), self.kernel, pairs, self.size.image, own.ellipse.dtype, light)
         for planes, some in zip(pieces, steps(image), strict=True):
             image[some] = planes[0]
         return image
@@ -178,10 +177,10 @@ class _Stage:
         light, wanted = replace(own.drawing.light, derivatives="galfit"), own.drawing.wanted
         made = combination(light, own.drawing.values, wanted, own.frame.scale)
         names = (*(name for name in made.planes if name in ODD), *(name for name in made.planes if name not in ODD))
-        beyond, precision = _Beyond.of(self), own.frame.partials
-        pairs, light_beyond = [(place, 0) for place in range(len(names))], beyond.light(made.ellipse, names)
+        precision, pairs = own.frame.partials, [(place, 0) for place in range(len(names))]
+        outer = self.beyond.light(made.ellipse, names)
         kept = own.ellipse.table.new_empty(len(names), len(own.row), *own.frame.shape, dtype=precision)
-        pieces = self._convolved(names, self.kernel, pairs, self.size.partials, precision, beyond, light_beyond)
+        pieces = self._convolved(names, self.kernel, pairs, self.size.partials, precision, outer)
         for planes, some in zip(pieces, steps(own.row), strict=True):
             kept[:, some] = planes
         slopes = made.slopes[:, [made.planes.index(name) for name in names]]
@@ -201,8 +200,7 @@ class _Stage:
         moves = tuple(name for name in BY_PSF if name in wanted) if true or both else ()
         drawn = tuple(name for name in made.planes[1:] if not (true and name in ODD))
         places = [0, *(made.planes.index(name) for name in drawn)]
-        beyond = _Beyond.of(self)
-        outer = beyond.light(made.ellipse, drawn)
+        outer = self.beyond.light(made.ellipse, drawn)
         none = made.slopes.new_zeros(len(image), len(moves), len(wanted))
         slopes = torch.cat([made.slopes[:, places], none], 1)
         by_psf = slopes.clone()
@@ -210,17 +208,17 @@ class _Stage:
         if moves:
             kernels = convolve.padded(own.frame.moved(own.at.sx, own.at.sy, partials=True), True)
             turning = tuple(name for name in made.planes if name in ODD)
-            turned = beyond.light(made.ellipse, turning)
+            turned = self.beyond.light(made.ellipse, turning)
             for place, name in enumerate(moves, start=len(places)):
                 column = wanted.index(name)
                 by_psf[:, :, column] = 0.0
                 by_psf[:, place, column] = 1.0
                 amounts = made.slopes[:, [made.planes.index(plane) for plane in turning], column]
-                outer = torch.cat([outer, (turned * amounts[beyond.image].mT).sum(0, keepdim=True)])
+                outer = torch.cat([outer, (turned * amounts[self.beyond.image].mT).sum(0, keepdim=True)])
         names = (*drawn, *((IMAGE,) if moves else ()))
         pairs = [(place, 0) for place in range(len(drawn))] + [(len(drawn), BY_PSF[name]) for name in moves]
         precision = own.frame.partials
-        pieces = self._convolved(names, kernels, pairs, self.size.partials, precision, beyond, outer) if pairs else None
+        pieces = self._convolved(names, kernels, pairs, self.size.partials, precision, outer) if pairs else None
 
         def planes() -> Iterator[Planes]:
             for some in steps(image):
@@ -237,7 +235,6 @@ class _Stage:
         pairs: list[tuple[int, int]],
         size: tuple[int, int],
         precision: torch.dtype,
-        beyond: _Beyond,
         outer: Tensor,
     ) -> Iterator[Tensor]:
         """Planes (pairs, b, H, W), some images at a time; ``pairs`` are places in ``names`` and of kernels."""
@@ -251,7 +248,7 @@ class _Stage:
             at = own.column[some], own.row[some]
             images = convolve.centred(canvases, odd, kernels[:, some], pairs, at, size, own.at.window)
             images = own.at.embedded(images, own.frame, some)
-            beyond.put(images, outer, some)
+            self.beyond.put(images, outer, some)
             yield images
 
 
@@ -303,9 +300,10 @@ class _Beyond:
     ends: list[int]
 
     @classmethod
-    def of(cls, stage: _Stage) -> _Beyond:
-        frame, values = stage.objects.frame, stage.objects.drawing.values
-        image, row, column = torch.nonzero(stage.outside, as_tuple=True)
+    def of(cls, objects: Objects) -> _Beyond:
+        frame, values = objects.frame, objects.drawing.values
+        across, along = frame.in_box(values["xc"], values["yc"])
+        image, row, column = torch.nonzero(~(along[:, :, None] & across[:, None, :]), as_tuple=True)
         dx = frame.x0[image] + column - values["xc"][image]
         dy = frame.y0[image] + row - values["yc"][image]
         counts = torch.bincount(image, minlength=len(frame.x0)).cumsum(0)

@@ -26,6 +26,7 @@ class Psf:
         image: (B, My, Mx) unit sum, both sizes even, centre at [My // 2, Mx // 2].
         width: (B,) GALFIT's width statistic, pixels of the PSF image.
         fine: oversampling relative to the data.
+        sinc: whether one of them, or of those that it is taken from, may have a width that asks for a sinc.
         nodes: (2, 2, B, My + 2, Mx + 2) what a bicubic is made of, with a line of zeros around it: the image and its
             slope along y, and of each itself and its slope along x; central differences, zero on the border lines.
     """
@@ -33,10 +34,11 @@ class Psf:
     image: Tensor
     width: Tensor
     fine: int
+    sinc: bool
     nodes: Tensor
 
     def take(self, index: Tensor) -> Psf:
-        return Psf(self.image[index], self.width[index], self.fine, self.nodes[:, :, index])
+        return Psf(self.image[index], self.width[index], self.fine, self.sinc, self.nodes[:, :, index])
 
 
 def prepare(images: Tensor, fine: int) -> Psf:
@@ -50,7 +52,8 @@ def prepare(images: Tensor, fine: int) -> Psf:
     image = torch.nn.functional.pad(image, (image.shape[-1] % 2, 0, image.shape[-2] % 2, 0))
     slope_x, slope_y, twist = _slopes(image)
     nodes = torch.stack([torch.stack([image, slope_x]), torch.stack([slope_y, twist])])
-    return Psf(image, _widths(image), fine, torch.nn.functional.pad(nodes, (1, 1, 1, 1)))
+    width = _widths(image)
+    return Psf(image, width, fine, bool(_asks_for_sinc(width).any()), torch.nn.functional.pad(nodes, (1, 1, 1, 1)))
 
 
 def _widths(images: Tensor) -> Tensor:
@@ -126,9 +129,8 @@ def displaced(psf: Psf, tx: Tensor, ty: Tensor, *, partials: bool = True) -> tup
     moved = _between(lines, across, -1)
     d_dx = _between(lines, across_slopes, -1) if partials else moved.new_empty(0)
     d_dy = _between(_between(psf.nodes, along_slopes, -2), across, -1) if partials else moved.new_empty(0)
-    sinc = (psf.width >= SINC_FROM) & (psf.width <= SINC_TO)
-    if bool(sinc.any()):
-        near = _region(psf, tx, ty) & sinc[:, None, None]
+    if psf.sinc:
+        near = _region(psf, tx, ty) & _asks_for_sinc(psf.width)[:, None, None]
         (x, y), slopes = _sinc(shifts, psf.width, partials)
         wx, wy = _banded(x, mx), _banded(y, my)
         lines = wy @ image
@@ -137,6 +139,10 @@ def displaced(psf: Psf, tx: Tensor, ty: Tensor, *, partials: bool = True) -> tup
             d_dx = torch.where(near, lines @ _banded(slopes[0], mx).mT, d_dx)
             d_dy = torch.where(near, _banded(slopes[1], my) @ image @ wx.mT, d_dy)
     return moved, d_dx, d_dy
+
+
+def _asks_for_sinc(width: Tensor) -> Tensor:
+    return (width >= SINC_FROM) & (width <= SINC_TO)
 
 
 def _slopes(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -173,9 +179,9 @@ def _between(nodes: Tensor, weights: Tensor, axis: int) -> Tensor:
     """Sums of values and slopes, nodes (2, ..., B, My, Mx), and their neighbours along an axis, two pixels shorter."""
     length = nodes.shape[axis] - 2
     found: Tensor | None = None
-    for node, weight in zip(nodes, weights, strict=True):
-        for place in range(3):
-            share, part = weight[:, place, None, None], node.narrow(axis, place, length)
+    for node, shares in zip(nodes, weights[..., None, None], strict=True):
+        for place, share in enumerate(shares.unbind(1)):
+            part = node.narrow(axis, place, length)
             found = share * part if found is None else found.addcmul_(share, part)
     assert found is not None
     return found
