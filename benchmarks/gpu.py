@@ -1,6 +1,6 @@
 """All figures of a GPU in one call: tests, fit and files of a survey's worth of stamps, bandwidth, memory, agreement.
 
-    python benchmarks/gpu.py [--number 8289] [--device cuda] [--budget 520] [--oracle FOLDER]
+    python benchmarks/gpu.py [--number 8289] [--device cuda] [--budget 520] [--oracle FOLDER] [--without PART ...]
 
 Needs galfeed's own requirements and no network.  Figures are printed as they come; where the environment variable OUT
 names a folder they are also written to ``gpu.md`` in it.  A part that does not fit in what is left of the budget is
@@ -35,12 +35,13 @@ import torch
 
 from galfeed import feedme, fit, images, machine
 from galfeed.fit import Task
+from galfeed.fit.problem import Precision
 from galfeed.images import Exposure
 from galfeed.job import Job, ParamRef
 from galfeed.result import FitResult, Status
 
 ROOT = Path(__file__).parents[1]
-DTYPES = ("float32", "mixed", "float64")
+DTYPES: tuple[Precision, ...] = ("float32", "mixed", "float64")
 TILES = (256, 512, 1024, 2048, 4096)  # images evaluated at once
 TRACED = 1024  # jobs under the profiler
 COMPARED = 256  # jobs fitted on the CPU, too
@@ -49,10 +50,10 @@ IMAGES = 7  # convolved images of a Sersic profile: the model and its partials b
 
 
 class Paper:
-    """Prints what is found, and keeps it in gpu.md; knows how much of the budget is left."""
+    """Prints what is found, and keeps it in gpu.md; knows how much of the budget is left, and what is not wanted."""
 
-    def __init__(self, budget: float) -> None:
-        self.end = time.perf_counter() + budget
+    def __init__(self, budget: float, without: Sequence[str]) -> None:
+        self.end, self.without = time.perf_counter() + budget, without
         out = os.environ.get("OUT")
         self.file = Path(out) / "gpu.md" if out else None
         if self.file:
@@ -69,6 +70,8 @@ class Paper:
 
     def part(self, title: str, needs: float, run: Callable[[], None]) -> None:
         """Run one part unless fewer seconds are left than it needs; a part that fails does not stop the others."""
+        if title in self.without:
+            return
         self.say(f"\n### {title}\n")
         if self.left() < needs:
             self.say(f"left out: {self.left():.0f} s are left, {needs:.0f} needed")
@@ -147,19 +150,15 @@ def tasks_of(folder: Path, number: int) -> list[Task]:
         return [Task(job, exposure) for job, exposure in pool.imap(read, menus, chunksize=32)]
 
 
-def fitted(tasks: Sequence[Task], card: Card, dtype: str, tile: int | None = None) -> tuple[list[FitResult], float]:
+def fitted(
+    tasks: Sequence[Task], card: Card, dtype: Precision, tile: int | None = None
+) -> tuple[list[FitResult], float]:
     """Results, and seconds from tasks to results.  Args: tile: images evaluated at once, if not the usual number."""
-    usual = dict(fit.batch.TILES)
-    if tile:
-        fit.batch.TILES[torch.device(card.device).type] = tile
-    try:
-        card.wait()
-        start = time.perf_counter()
-        results = fit.run(tasks, device=card.device, dtype=dtype)
-        card.wait()
-        return results, time.perf_counter() - start
-    finally:
-        fit.batch.TILES.update(usual)
+    card.wait()
+    start = time.perf_counter()
+    results = fit.run(tasks, device=card.device, dtype=dtype, together=tile)
+    card.wait()
+    return results, time.perf_counter() - start
 
 
 class Figures:
@@ -251,7 +250,7 @@ class Figures:
         rows = []
         workers = os.cpu_count() or 1
         case = batch.Case("sersic", 128, self.card.device, "float64", workers, self.options.number)
-        for dtype in ("float32", "float64"):
+        for dtype in DTYPES:
             for outputs in (None, "none"):
                 target = Path(tempfile.mkdtemp(dir=self.scratch))
                 for source in sorted(self.folder.iterdir()):
@@ -430,11 +429,12 @@ def main() -> int:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--budget", type=float, default=520, help="seconds for all of it")
     parser.add_argument("--oracle", type=Path, help="corpus with score.py, to be scored on the device and on the CPU")
+    parser.add_argument("--without", nargs="*", default=(), metavar="PART", help="headings of what is left out")
     parser.add_argument("--scratch", type=Path, help="folder for sets and runs")
     options = parser.parse_args()
     machine.prepare()
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    paper, card = Paper(options.budget), Card(options.device)
+    paper, card = Paper(options.budget, options.without), Card(options.device)
     paper.say(f"## {card}\n\n{batch.about()}; `gpu.py --number {options.number} --device {options.device}`")
     with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
         figures = Figures(paper, card, options, Path(scratch))

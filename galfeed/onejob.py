@@ -21,7 +21,7 @@ from galfeed.output.names import FIT, IMAGE, JSON, LOG, MODEL, RESTART, SIGMA_NA
 from galfeed.result import FitResult, Status
 
 if TYPE_CHECKING:
-    from galfeed.fit.batch import Task
+    from galfeed.fit.problem import Task
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
 """Exit codes."""

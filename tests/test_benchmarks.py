@@ -2,6 +2,8 @@
 
 import csv
 import importlib.util
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -142,3 +144,26 @@ def test_chi2_of_two_programs_is_counted_both_ways() -> None:
     assert "| above | 2 | 50.00 % |" in text
     assert "| below | 1 | 25.00 % |" in text
     assert text.index("| a |") < text.index("| b |") and "| c |" not in text
+
+
+def test_the_script_for_gpus_runs(tmp_path: Path) -> None:
+    """On the CPU: what is measured where there is a GPU must not fail for other reasons."""
+    command = [
+        sys.executable,
+        str(BENCHMARKS / "gpu.py"),
+        "--device",
+        "cpu",
+        "--number",
+        "4",
+        "--scratch",
+        str(tmp_path),
+    ]
+    command += ["--without", "Tests", "From files to files"]
+    run = subprocess.run(command, env=dict(os.environ, OUT=str(tmp_path)), capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    found = (tmp_path / "gpu.md").read_text()
+    assert "FAILED" not in found
+    parts = found.split("### ")
+    fits = next(part for part in parts if part.startswith("Fits"))
+    assert fits.count("100.00 %") == 3  # converged, in each precision
+    assert any(part.startswith("One round") and "aten::" in part for part in parts)

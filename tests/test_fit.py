@@ -8,7 +8,7 @@ from simulate import component, exposure, image, job, noisy, star, truncation
 
 from galfeed import fit
 from galfeed.fit import Task
-from galfeed.fit.batch import inverse
+from galfeed.fit.covariance import inverse
 from galfeed.job import PairRange, Parameter, ParamRef, Range, Tie
 from galfeed.result import Status
 

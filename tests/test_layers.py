@@ -69,11 +69,14 @@ MAY_IMPORT = {
     "fit.final": "fit.params job model.hygiene",
     "fit.equations": "fit.couplings fit.lm model.frame model.scene model.shape",
     "output.marks": "job profiles",
+    "fit.covariance": "fit.lm",
+    "fit.problem": "fit.equations fit.final fit.params images.exposure job model.hygiene model.light model.scene "
+    "model.shape model.supported output.marks result",
     "fit.attempts": "fit.lm fit.params model.psf result model.scene",
-    "fit.batch": "fit.attempts fit.equations fit.final fit.lm fit.params images.exposure job model.hygiene model.light "
-    "model.scene model.shape model.supported output.marks result",
+    "fit.results": "fit.covariance fit.equations fit.lm fit.params fit.problem job model.shape result",
+    "fit.batch": "fit.attempts fit.equations fit.lm fit.params fit.problem fit.results model.scene result",
     "fit.doubts": "images.exposure job model.enclosed model.frame model.psf model.render model.scene",
-    "fit": "fit.batch fit.doubts",
+    "fit": "fit.batch fit.doubts fit.problem",
     "machine": "fit",
     # outputs
     "output": "",
@@ -131,7 +134,10 @@ MAY_IMPORT = {
 LIBRARIES = {
     "astropy": {"images.fitsfile", "survey.catalog"},
     "lark": {"feedme.grammars", "feedme.reader", "feedme.constraints"},
-    "torch": {f"fit.{m}" for m in ("attempts", "batch", "couplings", "doubts", "equations", "lm", "params")}
+    "torch": {
+        f"fit.{m}"
+        for m in ("attempts", "batch", "couplings", "doubts", "equations", "lm", "params", "problem", "results")
+    }
     | {
         f"model.{m}"
         for m in (

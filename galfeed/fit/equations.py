@@ -62,11 +62,19 @@ class Found(NamedTuple):
 
 
 class Equations:
-    """The data of a batch: images (B, H, W), the root of their weights, and the model that is compared with them."""
+    """The data of a batch and the model that is compared with them.
 
-    def __init__(self, scene: Scene, data: Tensor, root: Tensor) -> None:
+    Args:
+        scene: the model.
+        data: (B, H, W) images.
+        root: (B, H, W) roots of their weights.
+        together: how many images are evaluated at once; by default as many as suit the device.
+    """
+
+    def __init__(self, scene: Scene, data: Tensor, root: Tensor, together: int | None = None) -> None:
         self.scene, self.data, self.root = scene, data, root
-        self.tile = max(1, TILES.get(data.device.type, TILES["cuda"]) // math.prod(scene.frame.shape))
+        usual = TILES.get(data.device.type, TILES["cuda"]) // math.prod(scene.frame.shape)
+        self.tile = together or max(1, usual)
 
     @property
     def precise(self) -> Equations:

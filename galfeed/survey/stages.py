@@ -21,7 +21,7 @@ from galfeed.survey.numbers import JournaledNumbers
 from galfeed.survey.rows import Row
 
 if TYPE_CHECKING:
-    from galfeed.fit.batch import Task
+    from galfeed.fit.problem import Task
 
 
 class Unit(NamedTuple):
