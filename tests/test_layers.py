@@ -133,6 +133,7 @@ MAY_IMPORT = {
 # Who imports a library; numpy is free to all.
 LIBRARIES = {
     "astropy": {"images.fitsfile", "survey.catalog"},
+    "pyarrow": {"survey.catalog"},
     "lark": {"feedme.grammars", "feedme.reader", "feedme.constraints"},
     "torch": {
         f"fit.{m}"

@@ -1,11 +1,10 @@
-"""The catalogue of a batch: a row a job, a column a number, in one of astropy's formats."""
+"""The catalogue of a batch: a row a job, a column a number, in one of astropy's formats or Parquet."""
 
 from __future__ import annotations
 
 import importlib.util
 import io
 import math
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,7 +116,23 @@ def _encoded(made: Table, kind: str) -> bytes:
         lines = io.StringIO()
         made.write(lines, format=kind)
         return lines.getvalue().encode()
-    with tempfile.TemporaryDirectory() as folder:  # pyarrow's writer wants a name
-        path = Path(folder) / "catalogue.parquet"
-        made.write(path, format=kind)
-        return path.read_bytes()
+    return _parquet(made)
+
+
+def _parquet(made: Table) -> bytes:
+    """By pyarrow itself: astropy would write a second column for what is masked, where readers look for null."""
+    import pyarrow
+    from pyarrow import parquet
+
+    arrays, fields = [], []
+    for name in made.colnames:
+        column = made[name]
+        data, mask = np.ma.getdata(column), np.ma.getmask(column)
+        arrays.append(
+            pyarrow.array(data.tolist() if data.dtype.kind == "U" else data, mask=np.broadcast_to(mask, len(data)))
+        )
+        unit = {"unit": str(column.unit)} if column.unit else None
+        fields.append(pyarrow.field(name, arrays[-1].type, metadata=unit))
+    buffer = io.BytesIO()
+    parquet.write_table(pyarrow.Table.from_arrays(arrays, schema=pyarrow.schema(fields, made.meta)), buffer)
+    return buffer.getvalue()
