@@ -4,11 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from simulate import component, exposure, image, job, noisy, star, truncation
 
 from galfeed import fit
-from galfeed.fit import Task
+from galfeed.fit import Task, params
 from galfeed.fit.covariance import inverse
+from galfeed.fit.equations import Asked
+from galfeed.fit.problem import Problem
 from galfeed.job import PairRange, Parameter, ParamRef, Range, Tie
 from galfeed.result import Status
 
@@ -206,3 +209,20 @@ def test_what_has_no_effect_within_a_component_has_a_huge_error_bar():
     apart = np.linalg.inv(matrix[2:, 2:])
     assert (np.diag(covariance)[:2] > 1e10 * np.diag(apart).max()).all()
     assert (np.diag(covariance)[2:] < 2 * np.diag(apart)).all()
+
+
+def test_normal_matrices_of_what_is_all_in_one_pixel_are_no_less_than_zero():
+    """Its partial images are alike to 1e-6 and are sums of planes that are a thousand times larger."""
+    own = job(component(1, "sersic", mag=15.0, re=0.11, n=1.6, q=0.08), SKY, width=50, height=44)
+    problem = Problem([Task(own, noisy(own, noise=2.0, psf=star()))], torch.device("cpu"), "mixed", None)
+    unknowns = params.build(problem.scene, problem.jobs, [()], logarithms=False)
+    asked = Asked.all(problem.scene.start, unknowns.value_slopes(problem.scene.start), torch.tensor([0]))
+    careful, fast = problem.equations.precise, problem.equations.precise
+    fast.careful = False
+    careful, fast = (equations.of(asked, unknowns.moving, "true").normal for equations in (careful, fast))
+    scale = careful.matrix.diagonal(dim1=1, dim2=2).rsqrt()[0]
+    careful_matrix, fast_matrix = (normal.matrix[0] * scale * scale[:, None] for normal in (careful, fast))
+    smallest, *_, largest = torch.linalg.eigvalsh(careful_matrix).tolist()
+    assert -1e-15 < smallest < 1e-9 < largest
+    torch.testing.assert_close(fast_matrix, careful_matrix, rtol=0, atol=1e-9)
+    torch.testing.assert_close(fast.gradient[0] * scale, careful.gradient[0] * scale, rtol=0, atol=1e-6)

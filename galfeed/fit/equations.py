@@ -75,12 +75,17 @@ class Equations:
         self.scene, self.data, self.root = scene, data, root
         usual = TILES.get(data.device.type, TILES["cuda"]) // math.prod(scene.frame.shape)
         self.tile = together or max(1, usual)
+        self.careful = False
 
     @property
     def precise(self) -> Equations:
-        """The same with all images in double precision."""
+        """The same with all images in double precision, for where partial images are almost alike.
+
+        These are put together before they are multiplied with each other: where large planes almost cancel, the
+        products of planes do not say how much is left.
+        """
         fine = copy(self)
-        fine.scene = self.scene.with_partials(torch.float64)
+        fine.scene, fine.careful = self.scene.with_partials(torch.float64), True
         return fine
 
     @property
@@ -145,8 +150,11 @@ class Equations:
             if not moving:
                 break
             found = drawn.partials(places, both)
-            moments, products = self._moments(found, residual, rows, places)
             by = product(found.slopes, slopes[places])
+            if self.careful:
+                gradient[places], matrix[places] = self._moments(found, residual, rows, places, by)
+                continue
+            moments, products = self._moments(found, residual, rows, places)
             gradient[places] = (moments[:, :, None] * by).sum(1)
             matrix[places] = product(by.mT, product(products, by))
             if both and found.true is not None:
@@ -168,14 +176,23 @@ class Equations:
         kinds = ((both, torch.nonzero(wanted & (close == both))[:, 0]) for both in (False, True))
         return [(both, places) for both, places in kinds if len(places)]
 
-    def _moments(self, found: Partials, residual: Tensor, rows: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-        """Sums of planes times the residual (b, K) and times each other (b, K, K), weighted."""
-        count = found.slopes.shape[1]
+    def _moments(
+        self, found: Partials, residual: Tensor, rows: Tensor, places: Tensor, by: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Sums of planes times the residual (b, K) and times each other (b, K, K), weighted.
+
+        Args:
+            by: (b, K, P) to have those of P sums of planes.
+        """
+        count = found.slopes.shape[1] if by is None else by.shape[2]
         moments = found.slopes.new_empty(len(places), count)
         products = found.slopes.new_empty(len(places), count, count)
         for some, planes in zip(steps(places), found.planes, strict=True):
             at = places[some]
             weighted = self._weighted(planes, self.root[rows[at]])
+            if by is not None:
+                parts = (weight[:, :, None] * weighted for weight in by[some].unbind(2))
+                weighted = torch.stack([part.sum(1) for part in parts], 1)  # a BLAS would round by place
             moments[some] = (weighted[..., : residual[0].numel()] * residual[at].flatten(1)[:, None]).sum(2)
             products[some] = weighted @ weighted.mT
         return moments, products
