@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
+from contextlib import suppress
+from pathlib import Path
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Numbers of glibc's malloc.h."""
 
 KEPT = 2**30
 """Bytes: freed memory up to this much is kept, and pieces up to this size are taken from it."""
+
+
+ALLOWED = Path("/sys/fs/cgroup/memory.max")
+"""Says how much memory a container has, in bytes, or "max" (Linux's cgroup-v2)."""
+
+
+def memory() -> int:
+    """Bytes that all processes together may have."""
+    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):  # another system, or "max"
+        return min(installed, int(ALLOWED.read_text()))
+    return installed
 
 
 def load() -> None:

@@ -112,8 +112,8 @@ MAY_IMPORT = {
     "survey.worker": "clock errors machine onejob options survey.entries survey.journal survey.parcel survey.stages",
     "survey.turns": "survey.entries",
     "survey.process": "options survey.journal survey.parcel survey.stages survey.worker",
-    "survey.pool": "clock errors machine options survey.entries survey.journal survey.process survey.rows "
-    "survey.stages survey.turns survey.worker",
+    "survey.pool": "clock errors machine options survey.entries survey.journal survey.parcel survey.process "
+    "survey.rows survey.stages survey.turns survey.worker",
     "survey": "errors options survey.catalog survey.devices survey.entries survey.journal survey.pool survey.rows "
     "survey.stages survey.worker",
     "cli": "check clock errors feedme.menu fit machine onejob options output.names output.report result survey "

@@ -153,9 +153,14 @@ PIPED = "import galfeed.survey; galfeed.survey.PIPED.add('cpu')\n"
 """Sends the jobs through the processes that feed a GPU."""
 
 
-def test_a_pipeline_gives_the_same(jobs, alone, batch, tmp_path):
+@pytest.mark.parametrize(
+    "narrow", ["", "stages.PIXELS = 1", "pool.FITTED = 1", "pool.SHARE = 1e18"], ids=lambda s: s or "usual"
+)
+def test_a_pipeline_gives_the_same(jobs, alone, batch, tmp_path, narrow):
+    """Also where images are so large that they are read one by one, fitted unit by unit, or fill the memory."""
     folder = shutil.copytree(jobs, tmp_path / "jobs")
-    ran = galfeed(folder, ".", "--json", "--chunk", "3", "--catalog", "../all.fits", script=PIPED)
+    script = PIPED + "from galfeed.survey import pool, stages\n" + narrow + "\n"
+    ran = galfeed(folder, ".", "--json", "--chunk", "3", "--catalog", "../all.fits", script=script)
     assert ran.returncode == 1
     assert tree(folder) == tree(alone)
     assert ran.stderr.splitlines()[:3] == batch[1].stderr.splitlines()[:3]

@@ -51,6 +51,11 @@ def unpack(file: int) -> Any:
     return pickle.loads(head, buffers=buffers)
 
 
+def size(file: int) -> int:
+    """Bytes of a parcel."""
+    return os.fstat(file).st_size
+
+
 def send(connection: Connection, file: int, process: int) -> None:
     """Hand a parcel to another process; the sender's file stays open."""
     send_handle(connection, file, process)

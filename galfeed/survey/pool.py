@@ -13,7 +13,7 @@ from galfeed import machine
 from galfeed.clock import Clock
 from galfeed.errors import GalfeedError, legible
 from galfeed.options import Options
-from galfeed.survey import process, rows
+from galfeed.survey import parcel, process, rows
 from galfeed.survey.entries import Entry
 from galfeed.survey.journal import Journal, State
 from galfeed.survey.process import Task, Worker
@@ -28,7 +28,13 @@ GRACE = 5.0
 """Seconds that a worker has to end when it is asked to."""
 
 AHEAD = 4
-"""So many times what a fitter is given at once may be in memory."""
+"""So many times the jobs that a fitter is given at once may be in memory."""
+
+FITTED = 2**32
+"""Bytes of the jobs that a fitter is given at once, at most, unless it is a single unit."""
+
+SHARE = 4
+"""This part of the machine's memory may be taken by what waits to be fitted or written."""
 
 STILLBORN = 3
 """So many workers may die before they are ready."""
@@ -118,8 +124,13 @@ class Pool:
             elif each.task is not None and not each.turn and self.turns.free(each.task.units[0].entries):
                 each.allow()
 
-    def done(self, task: Task, parcels: list[int]) -> None:
-        """A worker has done what it was given."""
+    def done(self, task: Task, parcels: list[int], jobs: int) -> None:
+        """A worker has done what it was given.
+
+        Args:
+            parcels: what came of it.
+            jobs: how many these are of.
+        """
 
     def lost(self, task: Task) -> bool:
         """A worker has died at a task.
@@ -147,11 +158,11 @@ class Pool:
                 self._count(phases)
             case Broken(text):
                 raise GalfeedError(f"no worker can be started: {text}")
-            case Done(phases):
+            case Done(phases, _, jobs):
                 task, each.task = each.task, None
                 self._count(phases)
                 assert task is not None
-                self.done(task, parcels)
+                self.done(task, parcels, jobs)
             case Outcome():
                 self._settle(message)
 
@@ -228,6 +239,7 @@ class Pipeline(Pool):
         self.read: list[tuple[Unit, int]] = []
         self.fitted: list[tuple[Unit, list[int]]] = []
         self.flying: dict[int, Unit] = {}
+        self.room = machine.memory() // SHARE
 
     def start(self) -> None:
         fitting = [each.asked.device for each in self.workers if each.fits]
@@ -247,11 +259,12 @@ class Pipeline(Pool):
     def _to_fit(self) -> Task | None:
         """What has been read, as much as fits together."""
         task = Task("fit", [])
-        number = 0
+        jobs = size = 0
         while self.read:
             unit, file = self.read[0]
-            number += len(unit.entries)
-            if task.units and (number > self.most or unit.alone):
+            jobs += len(unit.entries)
+            size += parcel.size(file)
+            if task.units and (jobs > self.most or size > FITTED or unit.alone):
                 break
             del self.read[0]
             task.units.append(unit)
@@ -273,17 +286,29 @@ class Pipeline(Pool):
         if not self.pending:
             return None
         first = self.pending[0].entries[0].index
-        full = sum(len(unit.entries) for unit in self.flying.values()) >= AHEAD * self.most * len(self.devices)
-        if full and first > min(self.flying):
+        jobs = sum(len(unit.entries) for unit in self.flying.values())
+        full = jobs >= AHEAD * self.most * len(self.devices) or self._held() >= self.room
+        if full and self.flying and first > min(self.flying):
             return None
         unit = self.pending.popleft()
         self.flying[first] = unit
         return Task("read", [unit])
 
-    def done(self, task: Task, parcels: list[int]) -> None:
+    def _held(self) -> int:
+        """Bytes of all that has been read and not yet been written."""
+        waiting = sum(parcel.size(file) for _, file in self.read)
+        fitted = sum(parcel.size(file) for _, files in self.fitted for file in files)
+        return waiting + fitted + sum(each.task.size for each in self.workers if each.task)
+
+    def done(self, task: Task, parcels: list[int], jobs: int) -> None:
         match task.stage:
             case "read":
-                self.read.append((task.units[0], parcels[0]))
+                unit = task.units[0]
+                if jobs < len(unit.entries):  # its images are large
+                    unit, rest = unit.split(jobs)
+                    self.flying[unit.entries[0].index] = unit
+                    self.pending.appendleft(rest)
+                self.read.append((unit, parcels[0]))
                 self.read.sort(key=lambda each: each[0].entries[0].index)
             case "fit":
                 files = zip(task.parcels, parcels, strict=True)

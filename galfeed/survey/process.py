@@ -37,6 +37,11 @@ class Task:
     units: list[Unit]
     parcels: list[int] = field(default_factory=list)
 
+    @property
+    def size(self) -> int:
+        """Bytes of the parcels."""
+        return sum(map(parcel.size, self.parcels))
+
     def drop(self) -> None:
         """Let go of the parcels."""
         close(self.parcels)

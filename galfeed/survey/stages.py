@@ -37,6 +37,14 @@ class Unit(NamedTuple):
     earlier: dict[int, Intent]
     alone: bool = False
 
+    def split(self, count: int) -> tuple[Unit, Unit]:
+        """The first jobs, and those after them."""
+        return self._of(self.entries[:count]), self._of(self.entries[count:])
+
+    def _of(self, entries: tuple[Entry, ...]) -> Unit:
+        indices = {entry.index for entry in entries}
+        return Unit(entries, {i: intent for i, intent in self.earlier.items() if i in indices}, self.alone)
+
 
 class Failure(NamedTuple):
     """Why a job has no result: one line, and the exit code that a single run would have had."""
@@ -76,7 +84,7 @@ Results = list[FitResult | Failure]
 
 
 PIXELS = 2**22
-"""Of the images that a unit on a CPU reads and fits together; with more no time is gained."""
+"""Of the images that a process reads at once, and fits where it runs on a CPU; with more no time is gained."""
 
 
 def pixels(job: Loaded | Failure) -> int:

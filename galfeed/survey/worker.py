@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import math
 import os
 import signal
 import sys
@@ -56,7 +55,7 @@ class Turn(NamedTuple):
 
 
 class Read(NamedTuple):
-    """A unit to be read; the answer is :class:`Done` with a parcel of its jobs."""
+    """A unit to be read; the answer is :class:`Done` with a parcel of its first jobs, as many as are read at once."""
 
     unit: Unit
 
@@ -74,10 +73,11 @@ class Write(NamedTuple):
 
 
 class Done(NamedTuple):
-    """What was asked for is done.  Args: phases: seconds it took.  parcels: how many follow."""
+    """What was asked for is done.  Args: phases: seconds it took.  parcels: how many follow.  jobs: in all of them."""
 
     phases: dict[str, float]
     parcels: int = 0
+    jobs: int = 0
 
 
 class Stopped(Exception):
@@ -175,7 +175,7 @@ class _Server:
     def work(self, unit: Unit, turn: bool) -> None:
         writer = Writer(unit, self.asked, self.journal, self.clock)
         left = iter(unit.entries)
-        while entries := self.read(left, stages.PIXELS):
+        while entries := self.read(left):
             jobs = [job for _, job in entries]
             with self.clock.phase("fit"):
                 results = self.fitter.fit(jobs)
@@ -185,9 +185,9 @@ class _Server:
             self.write(writer, [entry for entry, _ in entries], jobs, results)
         self.answer([])
 
-    def read(self, entries: Iterator[Entry], pixels: float = math.inf) -> list[tuple[Entry, Loaded | Failure]]:
-        """Jobs that can be fitted together: the next ones, until their images have so many pixels."""
-        jobs = []
+    def read(self, entries: Iterator[Entry]) -> list[tuple[Entry, Loaded | Failure]]:
+        """As many of the next jobs as are read at once."""
+        jobs, pixels = [], stages.PIXELS
         for entry in entries:
             jobs.append((entry, stages.read(entry, self.asked, self.clock)))
             pixels -= stages.pixels(jobs[-1][1])
@@ -214,7 +214,7 @@ class _Server:
     def answer(self, records: list[Jobs] | list[Results]) -> None:
         with self.clock.phase("carrying"):
             files = [parcel.pack(record) for record in records]
-        self.connection.send(Done(self.clock.taken(), len(files)))
+        self.connection.send(Done(self.clock.taken(), len(files), sum(map(len, records))))
         for file in files:
             parcel.send(self.connection, file, self.parent)
             os.close(file)
