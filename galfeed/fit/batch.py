@@ -61,7 +61,7 @@ def run(
         forms = tuple(params.form(c) for c in task.constraints)
         structure = scene.structure(task.job, task.exposure)
         family = params.family(task.job, task.constraints)
-        key = (task.mode, task.accuracy, forms, family, task.exposure.data is None, structure)
+        key = (task.mode, task.accuracy, forms, family, task.exposure.data is None, task.drawn, structure)
         groups.setdefault(key, []).append(index)
     found: dict[int, FitResult] = {}
     for members in groups.values():

@@ -57,7 +57,9 @@ def doubts_of_all(jobs: Sequence[Job], exposures: Sequence[Exposure]) -> list[st
     for members in groups.values():
         for first in range(0, len(members), CHUNK):
             some = members[first : first + CHUNK]
-            made = scene.build([jobs[i] for i in some], [drawn[i] for i in some])
+            heights, widths = zip(*(drawn[i].shape for i in some), strict=True)  # regions are not looked at
+            shape = max(heights), max(widths)
+            made = scene.build([jobs[i] for i in some], [drawn[i] for i in some], shape=shape)
             for row, found in enumerate(_found(made, [jobs[i] for i in some])):
                 job = jobs[some[row]]
                 if found:

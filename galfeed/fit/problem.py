@@ -37,6 +37,10 @@ PRECISIONS: dict[Precision, tuple[torch.dtype, torch.dtype]] = {
 }
 
 
+STEPS = {64: 8, 256: 16}
+"""Regions up to so many pixels are drawn as if they ended at a multiple of so many; larger ones gain nothing by it."""
+
+
 @dataclass(frozen=True)
 class Task:
     """A job with its images and constraints, ready to be fitted.
@@ -55,6 +59,28 @@ class Task:
     mode: int = FIT
     accuracy: Accuracy = "galfit"
 
+    @property
+    def drawn(self) -> tuple[int, int]:
+        """(H, W) of the region that is drawn for it: a little larger than its own where that makes no difference.
+
+        It depends on nothing else, so that fits of regions of about one size become one batch, and none of them
+        depends on which.
+        """
+        own = self.exposure.shape
+        if self.mode != FIT or self.accuracy != "galfit" or self.exposure.data is None:
+            return own
+        if not scene.may_have_margins(self.job, self.exposure):
+            return own
+        height, width = (_extended(length) for length in own)
+        return height, width
+
+
+def _extended(length: int) -> int:
+    for most, step in STEPS.items():
+        if length <= most:
+            return -(-length // step) * step
+    return length
+
 
 class Problem:
     """B tasks of one structure, with their tensors on one device.
@@ -67,6 +93,7 @@ class Problem:
 
     Attributes:
         jobs: in the numbers that a fit starts from.
+        shape: (H, W) of what is drawn, with the fitting regions in the middle.
         accuracy: of all tasks.
         scene: the model of their images.
         has_data: whether there is something to compare it with.
@@ -87,8 +114,9 @@ class Problem:
         self.accuracy = tasks[0].accuracy
         self.device = device
         images, partials = PRECISIONS[dtype]
+        self.shape = tasks[0].drawn
         self.scene: Scene = scene.build(
-            self.jobs, exposures, images, self.accuracy, partials=partials, device=self.device
+            self.jobs, exposures, images, self.accuracy, shape=self.shape, partials=partials, device=self.device
         )
         self.has_data = exposures[0].data is not None
         if self.has_data:
@@ -98,7 +126,18 @@ class Problem:
             self.good = torch.tensor([np.count_nonzero(e.good) for e in exposures], device=self.device)
 
     def _tensor(self, images: Sequence[np.ndarray]) -> Tensor:
-        return torch.as_tensor(np.stack(images), device=self.device)
+        """(B, H, W) of images of the fitting regions, 0 around them."""
+        if all(image.shape == self.shape for image in images):
+            return torch.as_tensor(np.stack(images), device=self.device)
+        whole = np.zeros((len(images), *self.shape))
+        for plane, image, task in zip(whole, images, self.tasks, strict=True):
+            plane[task.exposure.inside(self.shape)] = image
+        return torch.as_tensor(whole, device=self.device)
+
+    def inside(self, row: int, image: np.ndarray) -> np.ndarray:
+        """What an image (H, W) holds of the fitting region of a row."""
+        region = image[self.tasks[row].exposure.inside(self.shape)]
+        return region if region.shape == self.shape else region.copy()
 
     @property
     def derivatives(self) -> Derivatives:

@@ -88,7 +88,7 @@ def fitted(problem: Problem, own: Parameters, solution: Solution, attempts: list
                 flags=problem.flags(row, job, status),
                 iterations=solution.iterations[row],
                 attempts=attempts[row],
-                model=ends.images[row],
+                model=problem.inside(row, ends.images[row]),
             )
         )
     return results
@@ -118,7 +118,7 @@ class _Ends:
     @classmethod
     def of(cls, problem: Problem, own: Parameters, solution: Solution, seen: Seen, ndof: Tensor) -> _Ends:
         every = torch.arange(len(problem.jobs), device=problem.device)
-        images = np.empty((len(every), *problem.scene.frame.shape))
+        images = np.empty((len(every), *problem.shape))
         turning = torch.tensor([spec.name == "pa" for spec in problem.scene.specs], device=problem.device)
 
         def at(unknowns: Tensor, rows: Tensor) -> tuple[list[Job], Tensor, Tensor]:
@@ -230,4 +230,5 @@ def _plain(
     ndof: int = 0,
 ) -> FitResult:
     empty = np.zeros((len(free), len(free)))
-    return FitResult(job, status, chi2, ndof, free, empty, problem.flags(row, job, status), 0, image.cpu().numpy())
+    shown = problem.inside(row, image.cpu().numpy())
+    return FitResult(job, status, chi2, ndof, free, empty, problem.flags(row, job, status), 0, shown)

@@ -83,6 +83,18 @@ class Exposure:
     warnings: tuple[Remark, ...] = ()
     source: Source | None = None
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W) of the fitting region."""
+        x1, x2, y1, y2 = self.region
+        return y2 - y1 + 1, x2 - x1 + 1
+
+    def inside(self, shape: tuple[int, int]) -> tuple[slice, slice]:
+        """Rows and columns of the fitting region where it is in the middle of a region (H, W) that holds it."""
+        first = [(whole - own) // 2 for whole, own in zip(shape, self.shape, strict=True)]
+        rows, columns = (slice(start, start + own) for start, own in zip(first, self.shape, strict=True))
+        return rows, columns
+
 
 def load(
     job: Job,

@@ -19,8 +19,9 @@ class Frame:
     """Where and how a batch of B images is rendered.
 
     Args:
-        shape: (H, W) of the fitting region, the same for all.
-        x0, y0: (B,) first pixel of the region in the coordinates of the whole image, from 1.
+        shape: (H, W) of the region that is drawn, the same for all: the fitting region, or one around it.
+        x0, y0: (B,) its first pixel in the coordinates of the whole image, from 1.
+        middle_x, middle_y: (B,) centre of the fitting region in its pixels, from 0.
         zeropoint, exptime, pixel_area: (B,) mag, seconds, arcsec^2.
         box: (width, height) of the convolution box.
         psf: PSFs, or None: no convolution.
@@ -32,6 +33,8 @@ class Frame:
     shape: tuple[int, int]
     x0: Tensor
     y0: Tensor
+    middle_x: Tensor
+    middle_y: Tensor
     zeropoint: Tensor
     exptime: Tensor
     pixel_area: Tensor
@@ -61,7 +64,8 @@ class Frame:
 
     def take(self, index: Tensor) -> Frame:
         """The same for some of the images, index (b,)."""
-        chosen = {n: getattr(self, n)[index] for n in ("x0", "y0", "zeropoint", "exptime", "pixel_area")}
+        numbers = ("x0", "y0", "middle_x", "middle_y", "zeropoint", "exptime", "pixel_area")
+        chosen = {name: getattr(self, name)[index] for name in numbers}
         return replace(
             self,
             **chosen,
@@ -77,6 +81,8 @@ class Frame:
             shape=(height + 2 * margin, width + 2 * margin),
             x0=self.x0 - margin,
             y0=self.y0 - margin,
+            middle_x=self.middle_x + margin,
+            middle_y=self.middle_y + margin,
             box=(across + 2 * margin, along + 2 * margin),
             kernel=None,
         )

@@ -25,23 +25,22 @@ POINT_STEP = 0.2  # pixels; GALFIT differentiates a point source by a central di
 
 
 def background(profile: Profile, values: Mapping[str, Tensor], wanted: tuple[str, ...], frame: Frame) -> list[Tensor]:
-    """Sky, 1 + wanted planes (B, H, W): a plane around the centre of the region; hidden parameters do nothing to it."""
+    """Sky, 1 + wanted planes (B, H, W): a plane around the centre of the fitting region.
+
+    Hidden parameters do nothing to it.
+    """
     height, width = frame.shape
     zero = frame.x0
-    dx = torch.arange(width, dtype=zero.dtype, device=zero.device) - (width - 1) / 2
-    dy = torch.arange(height, dtype=zero.dtype, device=zero.device) - (height - 1) / 2
+    dx = torch.arange(width, dtype=zero.dtype, device=zero.device) - frame.middle_x[:, None]
+    dy = torch.arange(height, dtype=zero.dtype, device=zero.device) - frame.middle_y[:, None]
+    dx, dy = dx[:, None, :], dy[:, :, None]
     own = {spec.name for spec in profile.params}
     leaves = {name: value[:, None, None] for name, value in values.items() if name in own}
     assert profile.intensity is not None
-    image = profile.intensity(dx[None, None, :], dy[None, :, None], **leaves).expand(len(zero), height, width)
+    image = profile.intensity(dx, dy, **leaves).expand(len(zero), height, width)
     # linear in its parameters: a partial is the image of a unit value
     units = [
-        profile.intensity(
-            dx[None, None, :],
-            dy[None, :, None],
-            **{n: torch.full_like(v, float(n == w)) for n, v in leaves.items()},
-        )
-        for w in wanted
+        profile.intensity(dx, dy, **{n: torch.full_like(v, float(n == w)) for n, v in leaves.items()}) for w in wanted
     ]
     return [image, *(u.expand_as(image) for u in units)]
 

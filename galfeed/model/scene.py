@@ -189,15 +189,35 @@ def _picture(
 
 
 def structure(job: Job, exposure: Exposure) -> tuple[object, ...]:
-    """What jobs must share to be one batch."""
+    """What jobs must share to be one batch, beside the region that is drawn."""
     control = job.control
-    x1, x2, y1, y2 = exposure.region
     toggles = tuple(
         (c.name, c.inner, c.outer, c.rotation and c.rotation.function, c.skip, tuple(_toggles(c)))
         for c in job.components
     )
     shapes = tuple(None if a is None else a.shape for a in (exposure.psf, exposure.kernel))
-    return (toggles, x2 - x1, y2 - y1, shapes, control.psf_fine, control.conv_box)
+    return (toggles, shapes, control.psf_fine, control.conv_box)
+
+
+def may_have_margins(job: Job, exposure: Exposure) -> bool:
+    """Whether what is drawn of a job does not depend on how much is drawn around it, but for rounding.
+
+    That is so for plain ellipses under a convolution. GALFIT's derivatives of some others depend on what is beside
+    them.
+    """
+    if exposure.psf is None or exposure.kernel is not None:
+        return False
+    return all(_is_simple(component, job.control.psf_fine) for component in job.components)
+
+
+def _is_simple(component: Component, fine: int) -> bool:
+    """Whether a component is the sky, a point source or a plain ellipse."""
+    if component.is_truncation or component.inner or component.outer:
+        return False
+    profile = PROFILES[component.kind]
+    if profile.kind in ("background", "point"):
+        return True
+    return applies(Light(profile, profile.meaning(component), Shape.of(component), (), frozenset()), fine)
 
 
 def _toggles(component: Component) -> Iterator[tuple[str, bool]]:
@@ -239,12 +259,14 @@ def build(
     dtype: torch.dtype = torch.float64,
     accuracy: Accuracy = "galfit",
     *,
+    shape: tuple[int, int] | None = None,
     partials: torch.dtype | None = None,
     device: torch.device | None = None,
 ) -> Scene:
     """Make the scene of jobs that have the same :func:`structure`.
 
     Args:
+        shape: (H, W) of what is drawn, with the fitting regions in the middle; that of the first of them if not given.
         dtype: of the images and the numbers that they are made of.
         accuracy: GALFIT's numbers or exact ones.
         partials: precision of the partial images of plain ellipses; ``dtype`` if not given.
@@ -264,14 +286,19 @@ def build(
     ]
     numbers = [[job.parameter(ref).value for ref in refs] for job in jobs]
     start = torch.tensor(numbers, dtype=torch.float64, device=device)
-    frame = replace(_frame(jobs, exposures, dtype, device), accuracy=accuracy, partials=partials or dtype)
+    frame = replace(_frame(jobs, exposures, shape, dtype, device), accuracy=accuracy, partials=partials or dtype)
     return Scene(tuple(components), tuple(refs), tuple(specs), start, frame)
 
 
 def _frame(
-    jobs: Sequence[Job], exposures: Sequence[Exposure], dtype: torch.dtype, device: torch.device | None
+    jobs: Sequence[Job],
+    exposures: Sequence[Exposure],
+    shape: tuple[int, int] | None,
+    dtype: torch.dtype,
+    device: torch.device | None,
 ) -> Frame:
-    x1, x2, y1, y2 = exposures[0].region
+    shape = shape or exposures[0].shape
+    places = [exposure.inside(shape) for exposure in exposures]
     control = jobs[0].control
 
     def column(numbers: Sequence[float]) -> Tensor:
@@ -283,9 +310,11 @@ def _frame(
 
     stars = stack([e.psf for e in exposures])
     return Frame(
-        shape=(y2 - y1 + 1, x2 - x1 + 1),
-        x0=column([e.region[0] for e in exposures]),
-        y0=column([e.region[2] for e in exposures]),
+        shape=shape,
+        x0=column([e.region[0] - columns.start for e, (_, columns) in zip(exposures, places, strict=True)]),
+        y0=column([e.region[2] - rows.start for e, (rows, _) in zip(exposures, places, strict=True)]),
+        middle_x=column([(columns.start + columns.stop - 1) / 2 for _, columns in places]),
+        middle_y=column([(rows.start + rows.stop - 1) / 2 for rows, _ in places]),
         zeropoint=column([j.control.zeropoint for j in jobs]),
         exptime=column([e.exptime for e in exposures]),
         pixel_area=column([j.control.plate_scale[0] * j.control.plate_scale[1] for j in jobs]),
