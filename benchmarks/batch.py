@@ -1,13 +1,15 @@
 """Jobs a second of the command on whole folders, files included, by phase; beside serial GALFIT on the same jobs.
 
     python benchmarks/batch.py [--number 256 ...] [--kind sersic bulgedisk] [--size 128 ...] [--device cpu ...]
-                               [--dtype float64 ...] [--workers 1 ...] [--galfit PATH] [--repeat 3]
+                               [--dtype float64 ...] [--workers 1 ...] [--spread 0] [--galfit PATH] [--repeat 3]
     python benchmarks/batch.py --linear [--number 64 256 1024 2048 8289]
 
 Every combination is a row.  The sets are make_set.py's, and every run has a new copy of its set and a new process.
 With ``--galfit`` each run of galfeed on all jobs is followed by GALFIT on a slice of them, one process after the
 other; the slices of all repeats together are the set, or ``--sample`` jobs of it.  Figures are medians of the runs.
 
+``a further job`` is the wall time of what a run has more than that of the row above; what all runs have in common, as
+the start of Python and torch, is not in it.
 ``a core`` is wall time times the number of workers; CPU time is of all processes.  Phases are seconds that galfeed
 records where GALFEED_TIMING names a file, of all workers together.  Memory is the largest sum over all processes,
 shared pages counted once (Linux).
@@ -172,14 +174,15 @@ def galfit(program: Path, folders: list[Path]) -> list[Run]:
 class Sets:
     """Sets by kind and size, made once, and folders with their first jobs."""
 
-    def __init__(self, scratch: Path, largest: int) -> None:
-        self.scratch, self.largest = scratch, largest
+    def __init__(self, scratch: Path, largest: int, spread: int) -> None:
+        self.scratch, self.largest, self.spread = scratch, largest, spread
 
     def copy(self, case: Case) -> Path:
         """A new folder; its files are links, as nothing writes into those that it reads."""
         of = self.scratch / f"{case.kind}-{case.size}"
         if not of.exists():
-            make_set.make(make_set.Set(of, case.kind, case.size, 41, 1, False), self.largest, os.cpu_count() or 1)
+            whole = make_set.Set(of, case.kind, case.size, 41, 1, False, self.spread)
+            make_set.make(whole, self.largest, os.cpu_count() or 1)
         target = Path(tempfile.mkdtemp(dir=self.scratch))
         for name in ["psf", *(f"{k:06d}" for k in range(case.number))]:
             shutil.copytree(of / name, target / name, copy_function=os.link)
@@ -209,16 +212,24 @@ def _tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def row(case: Case, runs: list[Run], phases: list[str], first: float | None) -> list[str]:
-    """Of the table of galfeed's runs; ``first`` is the wall time a job of the row to compare with."""
+def row(case: Case, runs: list[Run], phases: list[str], compared: list[str]) -> list[str]:
+    """Of the table of galfeed's runs.  Args: compared: cells behind the time a job."""
     number = case.number
     wall, cpu = median(run.wall for run in runs), median(run.cpu for run in runs)
     cells = [case.kind, f"{case.size}", f"{number}", case.device, case.dtype, f"{case.workers}", f"{wall:.2f}"]
     cells += [f"{number / wall:.2f}", f"{number / wall / case.workers:.2f}", f"{1e3 * wall / number:.2f}"]
-    cells += [f"{wall / number / first:.3f}"] if first else []
+    cells += compared
     cells += [f"{1e3 * cpu / number:.2f}", f"{max(run.memory for run in runs):.0f}"]
     cells += [f"{1e3 * median(run.phases.get(phase, 0.0) for run in runs) / number:.2f}" for phase in phases]
     return [*cells, f"{max(run.failed for run in runs)}"]
+
+
+def further(case: Case, runs: list[Run], before: tuple[Case, list[Run]] | None) -> str:
+    """Milliseconds of each job that a run has more than that of the row before, where all else is the same."""
+    if before is None or replace(before[0], number=case.number) != case:
+        return ""
+    (fewer, others), wall = before, median(run.wall for run in runs)
+    return f"{1e3 * (wall - median(run.wall for run in others)) / (case.number - fewer.number):.2f}"
 
 
 def against(case: Case, runs: list[Run], others: list[list[Run]]) -> list[str]:
@@ -244,6 +255,7 @@ def main() -> int:
     parser.add_argument("--number", type=int, nargs="+", help="jobs (256)")
     parser.add_argument("--kind", nargs="+", choices=("sersic", "bulgedisk"), default=["sersic"])
     parser.add_argument("--size", type=int, nargs="+", default=[128])
+    parser.add_argument("--spread", type=int, default=0, help="pixels that fitting regions are smaller by, at most")
     parser.add_argument("--device", nargs="+", default=["cpu"])
     parser.add_argument("--dtype", nargs="+", default=["mixed"])
     parser.add_argument("--workers", type=int, nargs="+", default=[1])
@@ -259,19 +271,19 @@ def main() -> int:
     print(about() + "\n", flush=True)
     results: list[tuple[Case, list[Run], list[list[Run]]]] = []
     with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
-        sets = Sets(Path(scratch), max(numbers))
+        sets = Sets(Path(scratch), max(numbers), options.spread)
         axes = options.kind, options.size, options.device, options.dtype, options.workers, numbers
         for case in (Case(*values) for values in product(*axes)):
             results.append((case, *measured(case, sets, repeat, options)))
     phases = list(dict.fromkeys(phase for _, runs, _ in results for run in runs for phase in run.phases))
-    linear = ["of the first"] if options.linear else []
+    linear = ["ms a further job"] if options.linear else []
     head = ["kind", "pixels", "jobs", "device", "dtype", "workers", "wall s", "jobs/s", "jobs/s a core", "ms a job"]
     head += [*linear, "CPU ms", "peak MB", *(f"{phase} ms" for phase in phases), "failed"]
     rows = []
+    before: tuple[Case, list[Run]] | None = None
     for case, runs, _ in results:
-        first = next(found for other, found, _ in results if replace(other, number=case.number) == case)
-        each = median(run.wall for run in first) / numbers[0]
-        rows.append(row(case, runs, phases, each if options.linear else None))
+        rows.append(row(case, runs, phases, [further(case, runs, before)] if options.linear else []))
+        before = case, runs
     print(table(head, rows))
     if options.galfit:
         head = [

@@ -49,7 +49,7 @@ D) {psf}
 E) 1
 F) none
 G) none
-H) 1 {size} 1 {size}
+H) {region}
 I) {size} {size}
 J) {zeropoint}
 K) {scale} {scale}
@@ -89,7 +89,7 @@ Values = dict[str, float]  # of a component, by GALFIT's header words without th
 
 @dataclass(frozen=True)
 class Set:
-    """What all jobs of a set have in common."""
+    """What all jobs of a set have in common; ``spread``: their regions are up to so many pixels smaller than images."""
 
     out: Path
     kind: str
@@ -97,6 +97,7 @@ class Set:
     psf_size: int
     seed: int
     flat: bool
+    spread: int = 0
 
 
 @lru_cache(maxsize=256)
@@ -267,6 +268,13 @@ def starts(components: list[Values], psf: Psf, rng: np.random.Generator) -> list
     ]
 
 
+def region(of: Set, number: int) -> str:
+    """In the middle of the image, of any width and height within the spread."""
+    rng = np.random.default_rng((of.seed, number + 1, of.spread))
+    smaller = [int(n) for n in rng.integers(0, of.spread, 2, endpoint=True)]
+    return " ".join(f"{1 + less // 2} {of.size - (less + 1) // 2}" for less in smaller)
+
+
 def write_fits(path: Path, image: np.ndarray, cards: dict[str, float] | None = None) -> None:
     """An image of 32-bit floats; astropy's writer takes ten times as long."""
     lines = ["SIMPLE  =                    T", "BITPIX  =                  -32", "NAXIS   =                    2"]
@@ -309,6 +317,7 @@ def write(job: tuple[Set, int]) -> dict[str, object]:
         output=f"{stem}imgblock.fits",
         sigma=f"{stem}sigma.fits",
         psf=psf_name,
+        region=region(of, number),
         size=of.size,
         zeropoint=ZEROPOINT,
         scale=SCALE,
@@ -354,6 +363,7 @@ def main() -> int:
     parser.add_argument("--psf", type=int, default=41, help="size of the PSF images in pixels, odd")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--flat", action="store_true", help="all jobs in one folder")
+    parser.add_argument("--spread", type=int, default=0, help="pixels that fitting regions are smaller by, at most")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     options = parser.parse_args()
     if options.size % 2 or options.size < 16 or options.psf % 2 == 0:
@@ -364,7 +374,7 @@ def main() -> int:
         parser.error(f"{options.out}: expected a new folder")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     start = time.perf_counter()
-    of = Set(options.out, options.kind, options.size, options.psf, options.seed, options.flat)
+    of = Set(options.out, options.kind, options.size, options.psf, options.seed, options.flat, options.spread)
     make(of, options.number, options.workers)
     seconds = time.perf_counter() - start
     print(f"{options.number} jobs in {options.out}: {seconds:.1f} s, {1e3 * seconds / options.number:.1f} ms a job")

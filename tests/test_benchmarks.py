@@ -146,6 +146,18 @@ def test_chi2_of_two_programs_is_counted_both_ways() -> None:
     assert text.index("| a |") < text.index("| b |") and "| c |" not in text
 
 
+def test_regions_that_differ(tmp_path: Path) -> None:
+    make_set.make(make_set.Set(tmp_path, "sersic", 64, 25, 7, False, spread=9), 6, 1)
+    shapes = set()
+    for row in _truth(tmp_path):
+        job = feedme.load(tmp_path / row["menu"], row["menu"])
+        exposure = images.load(job, (tmp_path / row["menu"]).parent)
+        shapes.add(exposure.shape)
+        for low, high in (exposure.region[:2], exposure.region[2:]):
+            assert abs((low + high) / 2 - 32.5) <= 0.5
+    assert len(shapes) > 3 and all(55 <= length <= 64 for shape in shapes for length in shape)
+
+
 def test_the_script_for_gpus_runs(tmp_path: Path) -> None:
     """On the CPU: what is measured where there is a GPU must not fail for other reasons."""
     command = [
