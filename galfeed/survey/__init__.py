@@ -17,7 +17,7 @@ from galfeed.options import Options
 from galfeed.survey import catalog, devices, journal, pool, rows, worker
 from galfeed.survey.entries import Entry, find
 from galfeed.survey.journal import Journal, State
-from galfeed.survey.pool import Pipeline, Pool
+from galfeed.survey.pool import Pipeline, Plan, Pool
 from galfeed.survey.rows import Row
 from galfeed.survey.stages import Outcome, Unit
 
@@ -123,12 +123,12 @@ def run(
             workers = max(workers - len(targets), 1)
             units = [*_units(left, state, READ, workers)]
             workers = min(workers, max(len(units), 1))
-            made = Pipeline(entries, units, asked, log, hear, workers, targets, asked.chunk or TOGETHER)
+            made = Pipeline(Plan(entries, units, asked, log, hear, workers), targets, asked.chunk or TOGETHER)
             workers += len(targets)
         else:
             units = [*_units(left, state, asked.chunk or CHUNK, 0 if asked.chunk or workers == 1 else workers)]
             workers = min(workers, len(units))
-            made = Pool(entries, units, asked, log, hear, workers)
+            made = Pool(Plan(entries, units, asked, log, hear, workers))
         with _interruptible():
             made.run(catalog.prepare if asked.catalog is not None else lambda: None)
         trouble = ""

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from galfeed import machine
 from galfeed.clock import Clock
@@ -40,30 +40,36 @@ STILLBORN = 3
 """So many workers may die before they are ready."""
 
 
-class Pool:
-    """Runs units in worker processes, each from its files to its files.
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done.
 
     Args:
         entries: all jobs of the batch.
-        units: what is to be done, in order.
+        units: those that are left, in order.
+        asked: the options.
+        journal: where what is done is put down.
         follow: told each outcome, and None from time to time.
         workers: how many processes.
     """
 
-    def __init__(
-        self,
-        entries: Sequence[Entry],
-        units: Sequence[Unit],
-        asked: Options,
-        journal: Journal,
-        follow: Callable[[Outcome | None], None],
-        workers: int,
-    ) -> None:
-        self.entries, self.asked, self.journal, self.follow = entries, asked, journal, follow
-        self.pending = deque(units)
-        self.open = {entry.index for unit in units for entry in unit.entries}
-        self.turns = Turns(entry for unit in units for entry in unit.entries)
-        self.size = workers
+    entries: Sequence[Entry]
+    units: Sequence[Unit]
+    asked: Options
+    journal: Journal
+    follow: Callable[[Outcome | None], None]
+    workers: int
+
+
+class Pool:
+    """Runs units in worker processes, each from its files to its files."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.entries, self.asked, self.journal, self.follow = plan.entries, plan.asked, plan.journal, plan.follow
+        self.pending = deque(plan.units)
+        self.open = {entry.index for unit in plan.units for entry in unit.entries}
+        self.turns = Turns(entry for unit in plan.units for entry in unit.entries)
+        self.size = plan.workers
         self.method = process.method()
         self.workers: list[Worker] = []
         self.stillborn = 0
@@ -223,18 +229,8 @@ class Pipeline(Pool):
         most: how many jobs a fitter is given at once.
     """
 
-    def __init__(
-        self,
-        entries: Sequence[Entry],
-        units: Sequence[Unit],
-        asked: Options,
-        journal: Journal,
-        follow: Callable[[Outcome | None], None],
-        workers: int,
-        devices: Sequence[str],
-        most: int,
-    ) -> None:
-        super().__init__(entries, units, asked, journal, follow, workers)
+    def __init__(self, plan: Plan, devices: Sequence[str], most: int) -> None:
+        super().__init__(plan)
         self.devices, self.most = devices, most
         self.read: list[tuple[Unit, int]] = []
         self.fitted: list[tuple[Unit, list[int]]] = []
