@@ -154,7 +154,9 @@ PIPED = "import galfeed.survey; galfeed.survey.PIPED.add('cpu')\n"
 
 
 @pytest.mark.parametrize(
-    "narrow", ["", "stages.PIXELS = 1", "pool.FITTED = 1", "pool.SHARE = 1e18"], ids=lambda s: s or "usual"
+    "narrow",
+    ["", "stages.PIXELS = 1", "pool.FITTED = 1", "pool.SHARE = 1e18", "pool.FLYING = 1"],
+    ids=lambda s: s or "usual",
 )
 def test_a_pipeline_gives_the_same(jobs, alone, batch, tmp_path, narrow):
     """Also where images are so large that they are read one by one, fitted unit by unit, or fill the memory."""

@@ -33,6 +33,9 @@ AHEAD = 4
 FITTED = 2**32
 """Bytes of the jobs that a fitter is given at once, at most, unless it is a single unit."""
 
+FLYING = 256
+"""Units that are between reading and writing, at most: each is one or two open files of this process."""
+
 SHARE = 4
 """This part of the machine's memory may be taken by what waits to be fitted or written."""
 
@@ -283,7 +286,7 @@ class Pipeline(Pool):
             return None
         first = self.pending[0].entries[0].index
         jobs = sum(len(unit.entries) for unit in self.flying.values())
-        full = jobs >= AHEAD * self.most * len(self.devices) or self._held() >= self.room
+        full = jobs >= AHEAD * self.most * len(self.devices) or len(self.flying) >= FLYING or self._held() >= self.room
         if full and self.flying and first > min(self.flying):
             return None
         unit = self.pending.popleft()
