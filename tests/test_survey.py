@@ -192,6 +192,24 @@ def test_a_job_that_kills_a_process_of_the_pipeline_costs_itself(jobs, alone, tm
     assert [*map(str, sorted(folder.glob("galfit.*")))] == [str(folder / f"galfit.0{n}") for n in (1, 2)]
 
 
+def test_a_torch_that_cannot_be_loaded_is_named(jobs, tmp_path):
+    folder = shutil.copytree(jobs, tmp_path / "jobs")
+    before = tree(folder)
+    broken = tmp_path / "broken" / "torch"
+    broken.mkdir(parents=True)
+    (broken / "version.py").write_text("cuda = None\n")
+    (broken / "__init__.py").write_text("raise OSError('libtorch.so: cannot open\\nshared object file')\n")
+    script = f"import sys; sys.path.insert(0, {str(broken.parent)!r})\n"
+    ran = galfeed(folder, ".", "-o1", "--catalog", "../c.csv", script=script)
+    assert ran.returncode == 2
+    (line,) = ran.stderr.splitlines()
+    assert line.startswith("no worker can be started: OSError: libtorch.so: cannot open")
+    assert not (tmp_path / "c.csv").exists()
+    after = tree(folder)
+    assert {name: after.get(name) for name in before} == before
+    assert not [name for name in after if name.endswith("out.fits")]
+
+
 def test_a_full_disk_costs_those_that_do_not_fit(tmp_path):
     for seed, name in enumerate(("a", "b", "c")):
         stamp(tmp_path, name, seed)

@@ -112,8 +112,9 @@ class Pool:
         with self.clock.phase("imports"):
             try:
                 machine.load()
-            except ImportError as error:
-                raise GalfeedError(f"no worker can be started: {legible(str(error))}") from error
+            except Exception as error:  # a library that is missing or damaged makes torch raise whatever comes
+                what = legible(f"{type(error).__name__}: {error}")
+                raise GalfeedError(f"no worker can be started: {what}") from error
 
     def _hired(self, asked: Options, *, fits: bool) -> Worker:
         return Worker(self.method, asked, self.journal, fits)
