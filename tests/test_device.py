@@ -10,6 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 from galfeed import fit
 from galfeed.fit.equations import Equations
+from galfeed.model import host
 from galfeed.result import Status
 
 FACTORIES = {
@@ -88,6 +89,15 @@ def test_partials_in_single_precision_lead_to_the_same_result(kind):
 def test_images_in_single_precision():
     made = tasks("sersic")
     assert pulls(fit.run(made, dtype="float32"), fit.run(made, dtype="float64")) < 0.05
+
+
+@pytest.mark.parametrize("dtype", ["float64", "mixed"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_way_of_an_accelerator_leads_to_the_same_result(kind, dtype, monkeypatch):
+    made = tasks(kind)
+    expected = fit.run(made)
+    monkeypatch.setattr(host, "is_cpu", lambda place: False)
+    assert pulls(fit.run(made, dtype=dtype), expected) < 3e-3
 
 
 @gpu

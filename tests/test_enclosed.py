@@ -47,7 +47,8 @@ def test_it_is_what_the_pixels_hold(name, values, centre):
     light, numbers, frame = one(name, **values)
     size = 2 * NEAR + 1
     x0, y0 = (numbers[axis].round() - NEAR for axis in ("xc", "yc"))
-    pixels = render.shaped(Drawing(light, numbers, ()), replace(frame, shape=(size, size), x0=x0, y0=y0)).image
+    frame = replace(frame, shape=(size, size), x0=x0, y0=y0)
+    pixels = render.shaped(Drawing(light, numbers, ()), frame).drawn().image
     flux, difference = within(name, **values)
     assert flux == pytest.approx(float(pixels.sum()), rel=1e-4)
     assert difference < 1e-3

@@ -217,11 +217,29 @@ def test_a_perfect_fit_ends():
     assert 1e-40 < solution.chi2.item() < 1e-38
 
 
-def test_ended_problems_may_stay_for_some_iterations():
-    starts = torch.tensor([[-1.2, 1.0], [1.0, 1.0], [2.0, 2.0], [0.0, 0.0]], dtype=torch.float64)
-    at_once, later = (minimise(normal_equations(rosenbrock), starts, free(2, 4), stride=stride) for stride in (1, 3))
-    assert torch.equal(at_once.unknowns, later.unknowns)
+@pytest.mark.parametrize("strategy", [Gain, Countdown])
+@pytest.mark.parametrize("room", [1, 2, 3, 5])
+def test_problems_wait_for_room_and_end_as_if_they_had_not(room, strategy):
+    starts = torch.tensor([[-1.2, 1.0], [1.0, 1.0], [2.0, 2.0], [0.0, 0.0], [math.nan, 0.0]], dtype=torch.float64)
+    evaluate, sizes, seen = normal_equations(rosenbrock), [], {row: [] for row in range(5)}
+
+    def watched(unknowns, rows, below=None):
+        sizes.append(len(rows))
+        return evaluate(unknowns, rows, below)
+
+    def report(step):
+        for row, chi2 in zip(step.rows.tolist(), step.chi2.tolist(), strict=True):
+            seen[row].append(chi2)
+
+    at_once = minimise(evaluate, starts, free(2, 5), strategy())
+    later = minimise(watched, starts, free(2, 5), strategy(), room=room, report=report)
+    assert torch.equal(at_once.unknowns[:4], later.unknowns[:4])
+    assert torch.equal(at_once.ahead[:4], later.ahead[:4])
     assert (at_once.status, at_once.iterations) == (later.status, later.iterations)
+    assert later.status[4] is Status.NONFINITE
+    assert max(sizes) == room
+    assert [len(own) for own in seen.values()] == later.iterations
+    assert [own[-1] for own in seen.values() if own] == later.chi2[torch.tensor(later.iterations) > 0].tolist()
 
 
 def test_a_refused_step_is_the_end_where_little_was_promised():

@@ -41,9 +41,8 @@ def quick(light, values, names, x, y, dtype=torch.float64):
     """The image ("") and the partial images ``names`` on the quick path."""
     made = ellipse.combination(light, values, tuple(name for name in names if name), SCALE)
     sampled = near.samples(Ellipse.of(light, values, SCALE))
-    drawn = plain.drawn(
-        made.ellipse.to(dtype), near.patch(made.ellipse, sampled, made.planes).to(dtype), (100, 108), made.planes
-    ).double()
+    patch = near.patch(made.ellipse, sampled, sampled.tally(made.ellipse).numpy(), made.planes)
+    drawn = plain.drawn(made.ellipse.to(dtype), patch.to(dtype), (100, 108), made.planes).double()
     rows, columns = y.long()[0], x.long()[0]
     upper = drawn[:, :, rows.clamp(min=0)][..., -columns % 108]
     lower = drawn[:, :, (-rows).clamp(min=0)][..., columns % 108]

@@ -143,16 +143,30 @@ def _other_side(own: Parameters, scene: Scene, solution: Solution) -> Attempt | 
 
 def _merged(best: Solution, attempt: Attempt, other: Solution) -> Solution:
     """Put in the rows of an attempt that are lower, or that end a failure; none that would be one."""
-    unknowns, chi2, matrix = best.unknowns.clone(), best.chi2.clone(), best.matrix.clone()
-    left, ahead, foreign = best.left.clone(), best.ahead.clone(), best.foreign.clone()
-    status, iterations = list(best.status), list(best.iterations)
-    failed, works = singular(best.matrix), ~singular(other.matrix)
-    for i, row in enumerate(attempt.rows.tolist()):
+    rows, status, iterations = attempt.rows, list(best.status), list(best.iterations)
+    usable, other_usable = _usable(best)[rows], _usable(other)
+    better = (other_usable & ~usable) | ((other_usable == usable) & (other.chi2 < best.chi2[rows]))
+    for i, (row, chosen) in enumerate(zip(rows.tolist(), better.tolist(), strict=True)):
         iterations[row] += other.iterations[i]
-        usable = not (bool(failed[row]) or status[row].failed)
-        other_usable = bool(works[i]) and not other.status[i].failed
-        if other_usable > usable or (other_usable == usable and bool(other.chi2[i] < chi2[row])):
-            unknowns[row], chi2[row], matrix[row] = other.unknowns[i], other.chi2[i], other.matrix[i]
-            left[row], ahead[row], foreign[row] = other.left[i], other.ahead[i], other.foreign[i]
-            status[row], failed[row] = other.status[i], not works[i]
-    return Solution(unknowns, chi2, matrix, left, ahead, status, iterations, foreign)
+        if chosen:
+            status[row] = other.status[i]
+
+    def put(own: Tensor, new: Tensor) -> Tensor:
+        return own.index_copy(0, rows[better], new[better])
+
+    return Solution(
+        unknowns=put(best.unknowns, other.unknowns),
+        chi2=put(best.chi2, other.chi2),
+        matrix=put(best.matrix, other.matrix),
+        left=put(best.left, other.left),
+        ahead=put(best.ahead, other.ahead),
+        status=status,
+        iterations=iterations,
+        foreign=put(best.foreign, other.foreign),
+    )
+
+
+def _usable(solution: Solution) -> Tensor:
+    """Which solutions (b,) are neither failures nor singular."""
+    failed = torch.tensor([status.failed for status in solution.status], device=solution.chi2.device)
+    return ~(failed | singular(solution.matrix))

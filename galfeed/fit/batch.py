@@ -100,7 +100,8 @@ class _Fit:
         self.problem, self.own, self.sturdy = problem, own, sturdy
         self.max_iterations, self.report = max_iterations, report
         self.scale = (problem.good - len(own.free)).clamp(min=1)
-        self.positive = [i for i, spec in enumerate(problem.scene.specs) if spec.positive]
+        positive = [i for i, spec in enumerate(problem.scene.specs) if spec.positive]
+        self.positive = torch.tensor(positive, dtype=torch.long, device=problem.device)
         self.told = [0] * len(problem.jobs)
         self.seen = Seen.none(own.start.new_empty(len(problem.jobs), len(own.free)))
 
@@ -136,8 +137,9 @@ class _Fit:
             stalled=STALLED / scale,
             canonical=None if attempt.sturdy else own.inverted,
             max_iterations=self.max_iterations,
-            report=lambda step: self._tell(use, rows, step),
+            report=(lambda step: self._tell(use, rows, step)) if self.report else None,
             quick=lm.Quick(roughly, ROUGHLY / scale) if far else None,
+            room=self.problem.equations.room,
         )
         if not attempt.sturdy:
             return solution
@@ -163,8 +165,7 @@ class _Fit:
         return normal._replace(chi2=torch.where(possible, normal.chi2, torch.inf))
 
     def _tell(self, use: Parameters, rows: Tensor, step: lm.Step) -> None:
-        if self.report is None:
-            return
+        assert self.report is not None
         chosen = rows[step.rows]
         values, _ = use.values(step.unknowns, chosen)
         for i, row in enumerate(chosen.tolist()):

@@ -125,7 +125,7 @@ def _drawn(component: SceneComponent, values: dict[str, Tensor], frame: Frame) -
     """Flux (B,) of the component on a frame."""
     assert component.light is not None
     light = replace(component.light, accuracy=frame.accuracy)
-    return render.shaped(Drawing(light, values, ()), frame).image.sum((1, 2))
+    return render.shaped(Drawing(light, values, ()), frame).drawn().image.sum((1, 2))
 
 
 def _exact(component: SceneComponent, values: dict[str, Tensor], frame: Frame, near: int) -> Tensor:

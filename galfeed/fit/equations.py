@@ -13,11 +13,13 @@ from torch import Tensor
 
 from galfeed.fit.couplings import product
 from galfeed.fit.lm import Normal
-from galfeed.model.frame import Partials, steps
-from galfeed.model.scene import Scene
+from galfeed.model import host
+from galfeed.model.frame import Partials, Sketch, steps
+from galfeed.model.scene import Rendered, Scene
 from galfeed.model.shape import Derivatives
 
 SINGLE = 2.0**-24  # relative precision of the images that GALFIT computes and writes
+TILES_UNDER_WAY = 4
 TILES = {"cpu": 2**20, "cuda": 2**25}  # pixels of the images that are evaluated together
 
 
@@ -78,6 +80,11 @@ class Equations:
         self.careful = False
 
     @property
+    def room(self) -> int:
+        """How many problems are well under way at once: more do not make an iteration cheaper for each."""
+        return TILES_UNDER_WAY * self.tile
+
+    @property
     def precise(self) -> Equations:
         """The same with all images in double precision, for where partial images are almost alike.
 
@@ -94,7 +101,7 @@ class Equations:
 
         Not on an accelerator, where it would cost more to tell problems from each other.
         """
-        return self.data.device.type == "cpu" and self.scene.plain and self.scene.frame.partials == torch.float32
+        return host.is_cpu(self.data) and self.scene.plain and self.scene.frame.partials == torch.float32
 
     def of(
         self,
@@ -116,9 +123,12 @@ class Equations:
         Raises:
             torch.cuda.OutOfMemoryError: not even the images of one problem fit into the device's memory.
         """
-        tiles = zip(*(t.split(self.tile) for t in asked), strict=True)
+        tiles = [Asked(*tile) for tile in zip(*(t.split(self.tile) for t in asked), strict=True)]
         try:
-            results = [self._tile(Asked(*tile), moving, derivatives, images, roughly) for tile in tiles]
+            sketches = [self._sketch(tile, moving, derivatives, roughly) for tile in tiles]
+            told = host.known([sketch.asks for sketch in sketches])
+            tiled = zip(tiles, sketches, told, strict=True)
+            results = [self._tile(tile, sketch.draw(counts), moving, images) for tile, sketch, counts in tiled]
         except torch.cuda.OutOfMemoryError:
             if self.tile == 1:
                 raise
@@ -127,12 +137,12 @@ class Equations:
         normals, floors, true = zip(*results, strict=True)
         return Found(Normal(*(torch.cat(p) for p in zip(*normals, strict=True))), torch.cat(floors), torch.cat(true))
 
-    def _tile(
-        self, asked: Asked, moving: Sequence[int], derivatives: Derivatives, images: np.ndarray | None, roughly: bool
-    ) -> Found:
+    def _sketch(self, asked: Asked, moving: Sequence[int], derivatives: Derivatives, roughly: bool) -> Sketch[Rendered]:
+        return self.scene.sketch(asked.values, moving, rows=asked.rows, derivatives=derivatives, roughly=roughly)
+
+    def _tile(self, asked: Asked, drawn: Rendered, moving: Sequence[int], images: np.ndarray | None) -> Found:
         """:meth:`of` as many rows as are evaluated together."""
         rows, slopes = asked.rows, asked.slopes
-        drawn = self.scene.render(asked.values, moving, rows=rows, derivatives=derivatives, roughly=roughly)
         if images is not None:
             images[rows.cpu().numpy()] = self.scene.shown(drawn).cpu().numpy()
         chi2, floor = torch.empty_like(asked.below), torch.empty_like(asked.below)
@@ -149,51 +159,51 @@ class Equations:
         for both, places in self._of_interest(chi2 < asked.below, close):
             if not moving:
                 break
-            found = drawn.partials(places, both)
-            by = product(found.slopes, slopes[places])
+            found, own = drawn.partials(places, both), slice(None) if places is None else places
+            left, root, by = residual[own], self.root[rows[own]], product(found.slopes, slopes[own])
             if self.careful:
-                gradient[places], matrix[places] = self._moments(found, residual, rows, places, by)
+                gradient[own], matrix[own] = self._moments(found, left, root, by)
                 continue
-            moments, products = self._moments(found, residual, rows, places)
-            gradient[places] = (moments[:, :, None] * by).sum(1)
-            matrix[places] = product(by.mT, product(products, by))
+            moments, products = self._moments(found, left, root)
+            gradient[own] = (moments[:, :, None] * by).sum(1)
+            matrix[own] = product(by.mT, product(products, by))
             if both and found.true is not None:
-                by = product(found.true, slopes[places])
-                true[places] = product(by.mT, product(products, by))
+                by = product(found.true, slopes[own])
+                true[own] = product(by.mT, product(products, by))
         seen, seen_truly = (m.diagonal(dim1=1, dim2=2) > floor[:, None] for m in (matrix, true.nan_to_num()))
         true = true * seen_truly[:, :, None] * seen_truly[:, None, :]
         normal = Normal(chi2, gradient * seen, matrix * seen[:, :, None] * seen[:, None, :])
         return Found(normal, floor, true)
 
     @staticmethod
-    def _of_interest(wanted: Tensor, close: Tensor) -> list[tuple[bool, Tensor]]:
-        """Rows whose equations are needed, and whether with true derivatives.
+    def _of_interest(wanted: Tensor, close: Tensor) -> list[tuple[bool, Tensor | None]]:
+        """Rows whose equations are needed, or None for all, and whether with true derivatives.
 
         To ask an accelerator for some of them costs it more than to compute all.
         """
-        if wanted.device.type != "cpu":
-            return [(False, torch.arange(len(wanted), device=wanted.device))]
+        if not host.is_cpu(wanted):
+            return [(False, None)]
         kinds = ((both, torch.nonzero(wanted & (close == both))[:, 0]) for both in (False, True))
         return [(both, places) for both, places in kinds if len(places)]
 
     def _moments(
-        self, found: Partials, residual: Tensor, rows: Tensor, places: Tensor, by: Tensor | None = None
+        self, found: Partials, residual: Tensor, root: Tensor, by: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Sums of planes times the residual (b, K) and times each other (b, K, K), weighted.
 
         Args:
+            residual: (b, H, W) weighted.  root: (b, H, W) of the weights.
             by: (b, K, P) to have those of P sums of planes.
         """
         count = found.slopes.shape[1] if by is None else by.shape[2]
-        moments = found.slopes.new_empty(len(places), count)
-        products = found.slopes.new_empty(len(places), count, count)
-        for some, planes in zip(steps(places), found.planes, strict=True):
-            at = places[some]
-            weighted = self._weighted(planes, self.root[rows[at]])
+        moments = found.slopes.new_empty(len(root), count)
+        products = found.slopes.new_empty(len(root), count, count)
+        for some, planes in zip(steps(root), found.planes, strict=True):
+            weighted = self._weighted(planes, root[some])
             if by is not None:
                 parts = (weight[:, :, None] * weighted for weight in by[some].unbind(2))
                 weighted = torch.stack([part.sum(1) for part in parts], 1)  # a BLAS would round by place
-            moments[some] = (weighted[..., : residual[0].numel()] * residual[at].flatten(1)[:, None]).sum(2)
+            moments[some] = (weighted[..., : residual[0].numel()] * residual[some].flatten(1)[:, None]).sum(2)
             products[some] = weighted @ weighted.mT
         return moments, products
 

@@ -115,7 +115,6 @@ class Solution:
 class Step(NamedTuple):
     """Progress of one iteration, for reports: rows of the batch (b,), their state and relative change of chi^2."""
 
-    number: int
     rows: Tensor
     unknowns: Tensor
     chi2: Tensor
@@ -194,10 +193,12 @@ def minimise(
     canonical: Callable[[Tensor], Tensor] | None = None,
     max_iterations: int = 100,
     report: Callable[[Step], None] | None = None,
-    stride: int = 1,
     quick: Quick | None = None,
+    room: int | None = None,
 ) -> Solution:
     """Minimise B sums of squares.
+
+    Problems that have ended make room for those that wait.
 
     Args:
         evaluate: the normal equations.
@@ -209,90 +210,159 @@ def minimise(
         settled: likewise, for a problem whose last step led nowhere.
         stalled: likewise; a problem that ends while more than this is promised has stalled.
         canonical: unknowns (b, P) -> the same point in other numbers, applied to every trial before the limits.
-        max_iterations: steps tried, refused ones included.
+        max_iterations: steps tried for each problem, refused ones included.
         report: called after each iteration.
-        stride: problems that have ended are left out after every so many iterations; until then they stay as they are.
-            To find them, the host waits for the device.
         quick: used where little is lost by it; the solution is not of these equations.
+        room: how many problems are under way at once; all by default.
     """
-    batch, count = start.shape
-    strategy = strategy or Gain()
-    strategy.begin(batch, start)
-    unknowns, everyone = start.clone(), torch.arange(batch, device=start.device)
-    begin = quick.evaluate if quick else evaluate
-    chi2, gradient, matrix = (t.clone() for t in begin(unknowns, everyone, start.new_full((batch,), torch.inf)))
-    rough = torch.full((batch,), quick is not None, device=start.device)
-    damping = torch.full_like(chi2, strategy.first)
-    tolerance, settled, stalled = (
-        torch.as_tensor(t, dtype=chi2.dtype, device=chi2.device).expand(batch) for t in (tolerance, settled, stalled)
+    run = _Run(
+        evaluate, start, limits, strategy or Gain(), (tolerance, settled, stalled), canonical, max_iterations, quick
     )
-    ends = torch.full((batch,), RUNNING, device=start.device)
-    iterations = torch.zeros_like(ends)
-    refused = torch.zeros_like(ends, dtype=torch.bool)
-    ends = torch.where(_finite(Normal(chi2, gradient, matrix)), ends, _code(Status.NONFINITE))
-    if count == 0:
-        ends = torch.where(ends == RUNNING, _code(Status.NOTHING_FREE), ends)
+    room, rows, waiting = room or len(start), run.everyone[:0], run.everyone
+    while True:
+        run.settle(rows)
+        rows = rows[run.ends[rows] == RUNNING]  # here the host waits for the device
+        new, waiting = waiting.tensor_split([room - len(rows)])
+        if len(rows) + len(new) == 0:
+            return run.solution()
+        taken = run.advance(rows, new)
+        if report and len(rows):
+            report(taken)
+        rows = torch.cat([rows, new])
 
-    def promised(rows: Tensor) -> Tensor:
-        return _promise(unknowns[rows], gradient[rows], matrix[rows], limits.take(rows)) / chi2[rows]
 
-    def look_again(chosen: Tensor) -> None:
-        """At the accurate equations."""
-        if len(chosen):
-            found = evaluate(unknowns[chosen], chosen, chi2.new_full((len(chosen),), torch.inf))
-            chi2[chosen], gradient[chosen], matrix[chosen], rough[chosen] = *found, False
-            left[chosen] = promised(chosen)
+class _Run:
+    """What is known of B problems under way; args as for :func:`minimise`."""
 
-    rows, left = everyone, promised(everyone)
-    for number in range(1, max_iterations + 1):
-        if quick:
-            look_again(rows[rough[rows] & ~(left[rows] > quick.above[rows])])
-        enough = torch.where(refused[rows], tolerance[rows].maximum(settled[rows]), tolerance[rows])
-        ready = ~(left[rows] > enough) | (chi2[rows] < NOTHING)  # chi^2 of exactly 0 makes it nan
-        ends[rows] = torch.where((ends[rows] == RUNNING) & ready, _code(Status.CONVERGED), ends[rows])
-        if (number - 1) % stride == 0:
-            rows = rows[ends[rows] == RUNNING]
-            if len(rows) == 0:
-                break
-        running = ends[rows] == RUNNING
-        here, before, own = unknowns[rows], chi2[rows], limits.take(rows)
-        old = Normal(before, gradient[rows], matrix[rows])
-        step = _step(here, old.gradient, old.matrix, damping[rows], own)
+    def __init__(
+        self,
+        evaluate: Evaluate,
+        start: Tensor,
+        limits: Limits,
+        strategy: Strategy,
+        thresholds: tuple[Tensor | float, Tensor | float, Tensor | float],
+        canonical: Callable[[Tensor], Tensor] | None,
+        max_iterations: int,
+        quick: Quick | None,
+    ) -> None:
+        batch, count = start.shape
+        self.evaluate, self.limits, self.strategy, self.quick = evaluate, limits, strategy, quick
+        self.canonical, self.max_iterations = canonical, max_iterations
+        self.everyone = torch.arange(batch, device=start.device)
+        self.unknowns, self.gradient = start.clone(), torch.zeros_like(start)
+        self.chi2 = start.new_full((batch,), torch.inf)
+        self.matrix = start.new_zeros(batch, count, count)
+        self.tolerance, self.settled, self.stalled = (
+            torch.as_tensor(t, dtype=start.dtype, device=start.device).expand(batch) for t in thresholds
+        )
+        self.damping = torch.full_like(self.chi2, strategy.first)
+        self.left = torch.full_like(self.chi2, torch.inf)
+        self.ends = torch.full((batch,), RUNNING, device=start.device)
+        self.iterations = torch.zeros_like(self.ends)
+        self.refused = torch.zeros_like(self.ends, dtype=torch.bool)  # the last step was
+        self.rough = torch.full_like(self.refused, quick is not None)  # the equations are
+        strategy.begin(batch, start)
+
+    def settle(self, rows: Tensor) -> None:
+        """End those (b,) that have come to their minimum, by the accurate equations."""
+        if self.quick:
+            self._look_again(rows[self.rough[rows] & ~(self.left[rows] > self.quick.above[rows])])
+        tolerance, left = self.tolerance[rows], self.left[rows]
+        enough = torch.where(self.refused[rows], tolerance.maximum(self.settled[rows]), tolerance)
+        ready = ~(left > enough) | (self.chi2[rows] < NOTHING)  # chi^2 of exactly 0 makes it nan
+        self._end(rows, ready, _code(Status.CONVERGED))
+
+    def advance(self, rows: Tensor, new: Tensor) -> Step:
+        """Try a step of some problems (b,), and see where new ones (c,) begin."""
+        own, old = self.limits.take(rows), Normal(self.chi2[rows], self.gradient[rows], self.matrix[rows])
+        here, before = self.unknowns[rows], old.chi2
+        step = _step(here, old.gradient, old.matrix, self.damping[rows], own)
         aim = own.after(here, step)
         step = own.clamp(aim) - here
         predicted = (step * (2 * old.gradient - (old.matrix * step[:, None]).sum(2))).sum(1)
-        trial = own.clamp(canonical(aim) if canonical else aim)
-        roughly = predicted > quick.ahead * quick.above[rows] * before if quick else torch.zeros_like(running)
-        tried = (
-            _both(evaluate, quick.evaluate, roughly, trial, rows, before) if quick else evaluate(trial, rows, before)
-        )
-        good = running & (before - tried.chi2 > 0) & _finite(tried)
-        unknowns[rows] = torch.where(good[:, None], trial, here)
-        chi2[rows] = torch.where(good, tried.chi2, before)
-        rough[rows] = torch.where(good, roughly, rough[rows])
-        gradient[rows] = torch.where(good[:, None], tried.gradient, old.gradient)
-        matrix[rows] = torch.where(good[:, None, None], tried.matrix, old.matrix)
+        trial = own.clamp(self.canonical(aim) if self.canonical else aim)
+        roughly = torch.zeros_like(self.rough[rows])
+        if self.quick:
+            roughly = predicted > self.quick.ahead * self.quick.above[rows] * before
+        tried, first = self._look(trial, rows, roughly, new)
+        self._begin(new, first)
+
+        good = (before - tried.chi2 > 0) & _finite(tried)
+        self.unknowns[rows] = torch.where(good[:, None], trial, here)
+        self.chi2[rows] = torch.where(good, tried.chi2, before)
+        self.rough[rows] = torch.where(good, roughly, self.rough[rows])
+        self.gradient[rows] = torch.where(good[:, None], tried.gradient, old.gradient)
+        self.matrix[rows] = torch.where(good[:, None, None], tried.matrix, old.matrix)
         fall = torch.where(good, (before - tried.chi2) / tried.chi2, 0.0)
         judged = Judged(good, fall * before / predicted.clamp(min=1e-300), fall)
-        next_damping, ended = strategy.next(rows, damping[rows], judged)
-        damping[rows] = next_damping.clamp(LEAST_DAMPING, MOST_DAMPING)
-        iterations[rows] = torch.where(running, number, iterations[rows])
-        refused[rows] = ~good
-        left[rows] = promised(rows)
-        ending = torch.where(left[rows] > stalled[rows], _code(Status.STALLED), _code(Status.CONVERGED))
-        ends[rows] = torch.where(running & ended, ending, ends[rows])
-        if report:
-            told = rows[running]
-            report(Step(number, told, unknowns[told], chi2[told], 0 - fall[running], damping[told]))
-    if quick:
-        look_again(everyone[rough])
-    codes = torch.where(ends == RUNNING, _code(Status.MAX_ITERATIONS), ends).tolist()
-    status = [tuple(Status)[code] for code in codes]
-    last = unknowns + _step(unknowns, gradient, matrix, torch.full_like(damping, UNDAMPED), limits)
-    certain = (ends == _code(Status.CONVERGED)) & ~refused & last.isfinite().all(1)
-    ahead = torch.where(certain[:, None], limits.clamp(canonical(last) if canonical else last), unknowns)
-    foreign = torch.zeros_like(refused)
-    return Solution(unknowns, chi2, matrix, left, ahead, status, iterations.tolist(), foreign)
+        damping, ended = self.strategy.next(rows, self.damping[rows], judged)
+        self.damping[rows] = damping.clamp(LEAST_DAMPING, MOST_DAMPING)
+        self.iterations[rows] += 1
+        self.refused[rows] = ~good
+        self.left[rows] = self._promised(rows)
+        stalled = self.left[rows] > self.stalled[rows]
+        self._end(rows, ended, torch.where(stalled, _code(Status.STALLED), _code(Status.CONVERGED)))
+        self._end_the_longest(rows)
+        return Step(rows, self.unknowns[rows], self.chi2[rows], 0 - fall, self.damping[rows])
+
+    def solution(self) -> Solution:
+        """Where all have ended."""
+        if self.quick:
+            self._look_again(self.everyone[self.rough])
+        status = [tuple(Status)[code] for code in self.ends.tolist()]
+        undamped = torch.full_like(self.damping, UNDAMPED)
+        last = self.unknowns + _step(self.unknowns, self.gradient, self.matrix, undamped, self.limits)
+        certain = (self.ends == _code(Status.CONVERGED)) & ~self.refused & last.isfinite().all(1)
+        reached = self.limits.clamp(self.canonical(last) if self.canonical else last)
+        return Solution(
+            unknowns=self.unknowns,
+            chi2=self.chi2,
+            matrix=self.matrix,
+            left=self.left,
+            ahead=torch.where(certain[:, None], reached, self.unknowns),
+            status=status,
+            iterations=self.iterations.tolist(),
+            foreign=torch.zeros_like(self.refused),
+        )
+
+    def _look(self, trial: Tensor, rows: Tensor, roughly: Tensor, new: Tensor) -> tuple[Normal, Normal]:
+        """Equations where steps lead, and those where new problems begin."""
+        unknowns, every = torch.cat([trial, self.unknowns[new]]), torch.cat([rows, new])
+        below = self.chi2[every]
+        if self.quick:
+            found = _both(
+                self.evaluate, self.quick.evaluate, torch.cat([roughly, self.rough[new]]), unknowns, every, below
+            )
+        else:
+            found = self.evaluate(unknowns, every, below)
+        tried, first = zip(*(part.split([len(rows), len(new)]) for part in found), strict=True)
+        return Normal(*tried), Normal(*first)
+
+    def _begin(self, new: Tensor, first: Normal) -> None:
+        self.chi2[new], self.gradient[new], self.matrix[new] = first
+        self._end(new, ~_finite(first), _code(Status.NONFINITE))
+        if self.unknowns.shape[1] == 0:
+            self._end(new, torch.ones_like(self.refused[new]), _code(Status.NOTHING_FREE))
+        self._end_the_longest(new)
+        self.left[new] = self._promised(new)
+
+    def _look_again(self, rows: Tensor) -> None:
+        """At the accurate equations."""
+        if len(rows):
+            found = self.evaluate(self.unknowns[rows], rows, self.chi2.new_full((len(rows),), torch.inf))
+            self.chi2[rows], self.gradient[rows], self.matrix[rows], self.rough[rows] = *found, False
+            self.left[rows] = self._promised(rows)
+
+    def _promised(self, rows: Tensor) -> Tensor:
+        promise = _promise(self.unknowns[rows], self.gradient[rows], self.matrix[rows], self.limits.take(rows))
+        return promise / self.chi2[rows]
+
+    def _end_the_longest(self, rows: Tensor) -> None:
+        self._end(rows, self.iterations[rows] >= self.max_iterations, _code(Status.MAX_ITERATIONS))
+
+    def _end(self, rows: Tensor, ended: Tensor, code: Tensor | int) -> None:
+        """Some of the rows (b,), ended (b,), unless they have before."""
+        self.ends[rows] = torch.where((self.ends[rows] == RUNNING) & ended, code, self.ends[rows])
 
 
 def _both(

@@ -8,6 +8,7 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
+from galfeed.model import host
 from galfeed.model.psf import Moved
 
 
@@ -91,14 +92,13 @@ def convolve(
     first, second = map(list, zip(*filter(None, pairs), strict=True))
     places = [place for place, pair in enumerate(pairs) if pair is not None]
     out = planes.new_empty(len(pairs), planes.shape[1], height, width)
-    # on a CPU one image after the other, which stays in the core's cache
-    step = 1 if planes.device.type == "cpu" else planes.shape[1]
+    step = host.together(planes[0], 1)
     for start in range(0, planes.shape[1], step):
         some = slice(start, start + step)
         spectra = torch.fft.rfft2(planes[:, some].contiguous(), s=shape)
         if first != list(range(len(planes))):
-            spectra = spectra[first]  # also leaves out what is not convolved
-        spectra *= kernels[second[0] if len(set(second)) == 1 else second, some]
+            spectra = spectra[host.indices(first, spectra)]  # also leaves out what is not convolved
+        spectra *= kernels[:, some][second[0] if len(set(second)) == 1 else host.indices(second, spectra)]
         # lines beyond the window are not transformed back
         lines = along_columns(torch.fft.ifft, spectra)[..., 2 * my : 2 * my + height, :]
         image = torch.fft.irfft(lines, n=shape[1], dim=-1)[..., 2 * mx : 2 * mx + width]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from galfeed.model import convolve, psf, spline
+from galfeed.model import convolve, host, psf, spline
 from galfeed.model.light import Accuracy, Light
 from galfeed.model.psf import Moved, Psf
 
@@ -121,6 +122,8 @@ class Drawing:
         return replace(self, values={name: value[rows] for name, value in self.values.items()})
 
 
+Drawn = TypeVar("Drawn")
+
 Planes = Sequence[Tensor]
 """Images (b, H, W) of the same kind."""
 
@@ -175,9 +178,31 @@ class Picture:
         return cls(image, chosen)
 
 
+@dataclass(frozen=True)
+class Sketch(Generic[Drawn]):
+    """What is ready to be drawn as soon as the host knows how much of it there is.
+
+    Args:
+        asks: (B, K) whole numbers that it must know.
+        draw: draws, given these numbers.
+    """
+
+    asks: Tensor
+    draw: Callable[[np.ndarray], Drawn]
+
+    @classmethod
+    def simple(cls, batch: Tensor, draw: Callable[[], Drawn]) -> Sketch[Drawn]:
+        """Of what does not ask."""
+        return cls(batch.new_zeros(len(batch), 0, dtype=torch.long), lambda _: draw())
+
+    def drawn(self) -> Drawn:
+        """Wait and draw."""
+        return self.draw(*host.known([self.asks]))
+
+
 def steps(batch: Tensor) -> Iterator[slice]:
     """The images of a batch that are drawn together: on a CPU a few, which stay in the core's cache."""
-    size = 4 if batch.device.type == "cpu" else max(len(batch), 1)
+    size = host.together(batch, 4)
     return (slice(start, start + size) for start in range(0, len(batch), size))
 
 

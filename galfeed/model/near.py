@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from galfeed.model import romberg
+from galfeed.model import host, romberg
 from galfeed.model.ellipse import ODD, SQUARE, Ellipse, Spread
 from galfeed.model.pixels import Source, core_size, grid_size
 from galfeed.profiles import IMAGE, STEEP, Sampling
@@ -59,6 +59,25 @@ class Samples:
         """Of some of the images."""
         return Samples(self.counts[some], self.core[some], self.possible[some])
 
+    def finely(self, ellipse: Ellipse) -> tuple[Tensor, Tensor]:
+        """Which near pixels (B, inner) need the inner grid, and for which of them fewer samples are enough."""
+        near = nearby(ellipse.light.profile.sampling, ellipse.dtype, ellipse.table.device)
+        first = self.counts[:, : near.inner]
+        finely = (first > near.largest) | (first < 0)
+        few = finely & (torch.arange(near.inner, device=first.device) >= near.close)
+        if not ellipse.light.profile.sampling.accurate:
+            few &= ellipse.values["q"][:, None] >= FLAT
+        return finely & ~few, few
+
+    def tally(self, ellipse: Ellipse) -> Tensor:
+        """(B, 3) what the host must know: how many pixels these are of each kind, and N of the central one.
+
+        Args:
+            ellipse: that they are of.
+        """
+        finely, few = (which.sum(1) for which in self.finely(ellipse))
+        return torch.stack([finely, few, self.core], 1)
+
 
 def samples(ellipse: Ellipse) -> Samples:
     """By GALFIT's rule."""
@@ -76,28 +95,28 @@ def samples(ellipse: Ellipse) -> Samples:
         finer, possible = across < GRIDDED, (across >= SMALLEST) & (q >= FLATTEST) & (q <= 1)
     else:
         finer = counts[:, 0] > profile.sampling.inner
-        first = near.x.abs().maximum(near.y.abs()) == 1  # half of the pixels around the central one
-        beside = place[0][:, near.row[first], near.column[first]]
+        beside = place[0][:, near.row[near.beside], near.column[near.beside]]
         possible = (core_size(profile, numbers, 1) <= profile.sampling.inner) | (beside > 1).all(1)
     return Samples(counts, torch.where(finer, counts[:, 0], 0), possible)
 
 
-def patch(ellipse: Ellipse, sampled: Samples, planes: tuple[str, ...]) -> Tensor:
+def patch(ellipse: Ellipse, sampled: Samples, tally: np.ndarray, planes: tuple[str, ...]) -> Tensor:
     """Means of planes (planes, B, S) over the pixels near the centre, in the order of :func:`places`.
 
     Args:
         sampled: of this ellipse.
+        tally: ``sampled.tally``, known to the host.
     """
     near = nearby(ellipse.light.profile.sampling, ellipse.dtype, ellipse.table.device)
     half = ellipse.table.new_empty(len(planes), *sampled.counts.shape)
-    size = IN_CACHE if half.device.type == "cpu" else half.shape[1]
-    for start in range(0, half.shape[1], max(size, 1)):
+    size = host.together(half[0], IN_CACHE)
+    for start in range(0, half.shape[1], size):
         some = slice(start, start + size)
-        means = _means(ellipse.take(some), near, sampled.take(some), planes)
+        means = _means(ellipse.take(some), near, sampled.take(some), tally[some], planes)
         for plane, mean in zip(half, means, strict=True):
             plane[some] = mean
     opposite = half[:, :, near.mirrored]
-    sign = half.new_tensor([-1.0 if name in ODD else 1.0 for name in planes])
+    sign = host.constant(tuple(-1.0 if name in ODD else 1.0 for name in planes), half.dtype, half.device)
     return torch.cat([half, opposite * sign[:, None, None]], dim=2)
 
 
@@ -109,24 +128,22 @@ def _chosen(image: Tensor) -> Spread:
     return lambda table: table[:, image, None]
 
 
-def _means(ellipse: Ellipse, near: Nearby, sampled: Samples, planes: tuple[str, ...]) -> list[Tensor]:
+def _means(
+    ellipse: Ellipse, near: Nearby, sampled: Samples, tally: np.ndarray, planes: tuple[str, ...]
+) -> list[Tensor]:
     """Means (B, P) of planes over the near pixels."""
-    first = sampled.counts[:, : near.inner]
-    finely = (first > near.largest) | (first < 0)
-    few = finely & (torch.arange(near.inner, device=first.device) >= near.close)
-    if not ellipse.light.profile.sampling.accurate:
-        few &= ellipse.values["q"][:, None] >= FLAT
     inner = []
-    for which, nodes in ((finely & ~few, near.nodes), (few, near.few)):
-        image, pixel = torch.nonzero(which, as_tuple=True)
+    counts, cores = tally[:, :2].sum(0).tolist(), tally[:, 2]
+    for which, count, nodes in zip(sampled.finely(ellipse), counts, (near.nodes, near.few), strict=True):
+        image, pixel = host.where_true(which, count)
         found = ellipse.evaluate(nodes.x[pixel], nodes.y[pixel], _chosen(image), planes)
         share = nodes.share[pixel]
         inner.append(((image, pixel), [values.mul_(share).sum(1) for values in found]))
     n, sample = near.used(sampled.counts)
     share = near.share[n, sample]
     outer = ellipse.evaluate(near.across[n, sample], near.along[n, sample], _listed, planes)
-    small = torch.nonzero(sampled.core)[:, 0]
-    central = _central(ellipse.take(small), sampled.core[small], planes) if len(small) else []
+    (small,) = host.where_true(sampled.core > 0, int((cores > 0).sum()))
+    central = _central(ellipse.take(small), sampled.core[small], cores[cores > 0], planes) if len(small) else []
     means = []
     for place, (name, values) in enumerate(zip(planes, outer, strict=True)):
         mean = values.new_zeros(len(values), len(near.x)).index_add_(1, near.owner, values.mul_(share))
@@ -140,10 +157,15 @@ def _means(ellipse: Ellipse, near: Nearby, sampled: Samples, planes: tuple[str, 
     return means
 
 
-def _central(ellipse: Ellipse, counts: Tensor, planes: tuple[str, ...]) -> list[Tensor]:
-    """Means (B,) of planes over the central pixel on grids of N x N; of opposite samples one is taken."""
+def _central(ellipse: Ellipse, counts: Tensor, told: np.ndarray, planes: tuple[str, ...]) -> list[Tensor]:
+    """Means (B,) of planes over the central pixel on grids of N x N; of opposite samples one is taken.
+
+    Args:
+        counts: N (B,).  told: the same, known to the host.
+    """
     half = counts**2 // 2
-    image = torch.arange(len(counts), device=counts.device).repeat_interleave(half)
+    every = torch.arange(len(counts), device=counts.device)
+    image = every.repeat_interleave(half, output_size=int((told**2 // 2).sum()))
     n = counts[image]
     number = torch.arange(len(n), device=n.device) - (half.cumsum(0) - half)[image]
     step = 1 / n.to(ellipse.dtype)
@@ -154,7 +176,7 @@ def _central(ellipse: Ellipse, counts: Tensor, planes: tuple[str, ...]) -> list[
         torch.zeros_like(share) if name in ODD else share * torch.zeros_like(share).index_add_(0, image, values)
         for name, values in zip(planes, found, strict=True)
     ]
-    odd = torch.nonzero(counts % 2 == 1)[:, 0]
+    (odd,) = host.where_true(counts % 2 == 1, int((told % 2).sum()))
     if len(odd):
         for name, mean, middle in zip(planes, means, _middle(ellipse.take(odd), counts[odd], planes), strict=True):
             if name not in ODD:
@@ -169,7 +191,7 @@ def _middle(ellipse: Ellipse, counts: Tensor, planes: tuple[str, ...]) -> list[T
     found = ellipse.evaluate(zero, zero, lambda table: table, planes)
     if not profile.cusp:
         return found
-    nodes, weights = (zero.new_tensor(numbers) for numbers in romberg.nodes())
+    nodes, weights = _quadrature(zero.dtype, zero.device)
     square = (nodes / counts[:, None]).square() / (torch.pi * ellipse.values["q"][:, None])
     weights = 2 * weights * nodes
     mean = {n: (weights * v).sum(1) for n, v in ellipse.function(square, _listed(ellipse.table), True).items()}
@@ -178,6 +200,13 @@ def _middle(ellipse: Ellipse, counts: Tensor, planes: tuple[str, ...]) -> list[T
         return [values * mean[IMAGE] / centre for values in found]
     mean[SQUARE] = mean[STEEP] / 2
     return [mean.get(name, zero) for name in planes]
+
+
+@cache
+def _quadrature(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Nodes and weights of the mean over the cell in the centre."""
+    nodes, weights = (torch.tensor(numbers, dtype=dtype, device=device) for numbers in romberg.nodes())
+    return nodes, weights
 
 
 class _Nodes(NamedTuple):
@@ -197,6 +226,7 @@ class Nearby:
         x, y: (P,) pixels, the nearest first.
         row, column: (P,) their places in the upper half of that window.
         mirrored: (M,) those in the line of the centre that have an opposite there.
+        beside: (4,) those around the central one.
         inner: how many of them can need the inner grid.
         close: how many of these are nearer than ``FAR``.
         nodes, few: the inner grid's samples; fewer that give the same farther out.
@@ -211,6 +241,7 @@ class Nearby:
     row: Tensor
     column: Tensor
     mirrored: Tensor
+    beside: Tensor
     inner: int
     close: int
     nodes: _Nodes
@@ -271,6 +302,7 @@ def nearby(sampling: Sampling, dtype: torch.dtype, device: torch.device) -> Near
         row=torch.tensor([j for _, j in pixels], device=device),
         column=torch.tensor([i + reach for i, _ in pixels], device=device),
         mirrored=torch.tensor([k for k, (i, j) in enumerate(pixels) if j == 0 and i > 0], device=device),
+        beside=torch.tensor([k for k, p in enumerate(pixels) if max(map(abs, p)) == 1], device=device),
         inner=inner,
         close=sum(math.hypot(*p) < FAR for p in pixels[:inner]),
         nodes=nodes(few=False),

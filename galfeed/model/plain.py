@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from galfeed.model import convolve
+from galfeed.model import convolve, host
 from galfeed.model.ellipse import ODD, Ellipse, applies, combination, points
 from galfeed.model.frame import Drawing, Frame, Partials, Picture, Placed, Planes, steps
 from galfeed.model.near import Samples, patch, places, samples
@@ -68,6 +69,11 @@ class Objects:
         column, row = self.column[rows], self.row[rows]
         return Objects(drawing, frame, at, column, row, self.ellipse.take(rows), self.sampled.take(rows))
 
+    def asks(self) -> Tensor:
+        """(B, 8) what the host must know: :meth:`sizes`, ``Samples.tally`` and pixels beyond the convolution box."""
+        beyond = _beyond(self).flatten(1).sum(1, keepdim=True)
+        return torch.cat([self.sizes(), self.sampled.tally(self.ellipse), beyond], 1)
+
     def sizes(self) -> Tensor:
         """(B, 4) size of the planes for each image and its partials, see :class:`Sizes`; all 0 where there are none.
 
@@ -121,9 +127,13 @@ def _ladder(usual: int, device: torch.device) -> Tensor:
     return torch.tensor(sorted(lengths), device=device)
 
 
-def picture(objects: Objects, size: Sizes) -> Picture:
-    """Plain ellipses convolved on planes of one size; beyond the convolution box they have one sample a pixel."""
-    stage = _Stage.of(objects, size)
+def picture(objects: Objects, told: np.ndarray) -> Picture:
+    """Plain ellipses convolved on planes of one size; beyond the convolution box they have one sample a pixel.
+
+    Args:
+        told: ``objects.asks``, known to the host.
+    """
+    stage = _Stage.of(objects, told)
     if objects.drawing.roughly:
         return stage.at_once()
     image = stage.image()
@@ -140,25 +150,29 @@ class _Stage:
 
     Args:
         objects: what is drawn.
+        told: (B, 8) what the host knows of it.
         size: of the planes.
         kernel: (1, B, h, w) the moved PSFs.
         beyond: the convolution box.
     """
 
     objects: Objects
+    told: np.ndarray
     size: Sizes
     kernel: Tensor
     beyond: _Beyond
 
     @classmethod
-    def of(cls, objects: Objects, size: Sizes) -> _Stage:
+    def of(cls, objects: Objects, told: np.ndarray) -> _Stage:
+        height, width, *partials = told[0, :4].tolist()
+        size = Sizes((height, width), (partials[0], partials[1]))
         kernel = convolve.padded(objects.frame.moved(objects.at.sx, objects.at.sy, partials=False), False)
-        return cls(objects, size, kernel, _Beyond.of(objects))
+        return cls(objects, told, size, kernel, _Beyond.of(objects, told[:, -1]))
 
     def take(self, rows: Tensor) -> _Stage:
         """Of some of the images."""
-        objects = self.objects.take(rows)
-        return _Stage(objects, self.size, self.kernel[:, rows], _Beyond.of(objects))
+        objects, told = self.objects.take(rows), self.told[rows.cpu().numpy()]
+        return _Stage(objects, told, self.size, self.kernel[:, rows], _Beyond.of(objects, told[:, -1]))
 
     def image(self) -> Tensor:
         """(B, H, W) in the precision of the frame."""
@@ -183,7 +197,7 @@ class _Stage:
         pieces = self._convolved(names, self.kernel, pairs, self.size.partials, precision, outer)
         for planes, some in zip(pieces, steps(own.row), strict=True):
             kept[:, some] = planes
-        slopes = made.slopes[:, [made.planes.index(name) for name in names]]
+        slopes = _chosen(made.slopes, [made.planes.index(name) for name in names])
 
         def partials(rows: Tensor | None, both: bool) -> Partials:
             chosen, by = (kept, slopes) if rows is None else (kept[:, rows], slopes[rows])
@@ -202,7 +216,7 @@ class _Stage:
         places = [0, *(made.planes.index(name) for name in drawn)]
         outer = self.beyond.light(made.ellipse, drawn)
         none = made.slopes.new_zeros(len(image), len(moves), len(wanted))
-        slopes = torch.cat([made.slopes[:, places], none], 1)
+        slopes = torch.cat([_chosen(made.slopes, places), none], 1)
         by_psf = slopes.clone()
         kernels = self.kernel
         if moves:
@@ -213,7 +227,7 @@ class _Stage:
                 column = wanted.index(name)
                 by_psf[:, :, column] = 0.0
                 by_psf[:, place, column] = 1.0
-                amounts = made.slopes[:, [made.planes.index(plane) for plane in turning], column]
+                amounts = _chosen(made.slopes, [made.planes.index(plane) for plane in turning])[:, :, column]
                 outer = torch.cat([outer, (turned * amounts[self.beyond.image].mT).sum(0, keepdim=True)])
         names = (*drawn, *((IMAGE,) if moves else ()))
         pairs = [(place, 0) for place in range(len(drawn))] + [(len(drawn), BY_PSF[name]) for name in moves]
@@ -240,7 +254,7 @@ class _Stage:
         """Planes (pairs, b, H, W), some images at a time; ``pairs`` are places in ``names`` and of kernels."""
         own = self.objects
         # in full precision: with all of the light in one pixel, what changes with size cancels there
-        near = patch(own.ellipse, own.sampled, names).to(precision)
+        near = patch(own.ellipse, own.sampled, self.told[:, 4:7], names).to(precision)
         cast, kernels = own.ellipse.to(precision), kernels.to(precision)
         odd = sum(name in ODD for name in names)
         for some in steps(own.row):
@@ -282,6 +296,17 @@ def _spread(table: Tensor) -> Tensor:
     return table[:, :, None, None]
 
 
+def _chosen(slopes: Tensor, planes: Sequence[int]) -> Tensor:
+    """Slopes (B, planes, P) of some of the planes."""
+    return slopes.index_select(1, host.indices(planes, slopes))
+
+
+def _beyond(objects: Objects) -> Tensor:
+    """Which pixels (B, H, W) of the region are beyond the convolution box."""
+    across, along = objects.frame.in_box(objects.drawing.values["xc"], objects.drawing.values["yc"])
+    return ~(along[:, :, None] & across[:, None, :])
+
+
 @dataclass(frozen=True)
 class _Beyond:
     """Points beyond the convolution box, where a pixel has one sample.
@@ -289,7 +314,7 @@ class _Beyond:
     Args:
         image, row, column: (S,) which image, in order, and which pixel of the region.
         dx, dy: (S,) from the object.
-        ends: of the samples of each image, and 0 before them.
+        ends: of the samples of each image, and 0 before them, known to the host.
     """
 
     image: Tensor
@@ -300,14 +325,14 @@ class _Beyond:
     ends: list[int]
 
     @classmethod
-    def of(cls, objects: Objects) -> _Beyond:
+    def of(cls, objects: Objects, counts: np.ndarray) -> _Beyond:
+        """Of some objects, with so many points in each image."""
         frame, values = objects.frame, objects.drawing.values
-        across, along = frame.in_box(values["xc"], values["yc"])
-        image, row, column = torch.nonzero(~(along[:, :, None] & across[:, None, :]), as_tuple=True)
+        ends = [0, *counts.cumsum().tolist()]
+        image, row, column = host.where_true(_beyond(objects), ends[-1])
         dx = frame.x0[image] + column - values["xc"][image]
         dy = frame.y0[image] + row - values["yc"][image]
-        counts = torch.bincount(image, minlength=len(frame.x0)).cumsum(0)
-        return cls(image, row, column, dx, dy, [0, *counts.tolist()])
+        return cls(image, row, column, dx, dy, ends)
 
     def light(self, ellipse: Ellipse, planes: tuple[str, ...]) -> Tensor:
         """(planes, S) there."""

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from galfeed.model import convolve, exact, plain, psf
-from galfeed.model.frame import Drawing, Frame, Partials, Picture, Placed, Planes, steps
+from galfeed.model import convolve, exact, host, plain, psf
+from galfeed.model.frame import Drawing, Frame, Partials, Picture, Placed, Planes, Sketch, steps
 from galfeed.model.light import BRIGHTNESS, MAGNITUDE_SLOPE, counts
 from galfeed.model.pixels import Source, integrate
 from galfeed.model.psf import Psf
@@ -112,24 +113,41 @@ def _diffused(draw: Callable[[Frame], Tensor], xc: Tensor, yc: Tensor, frame: Fr
     return spread if bool(inside.all()) else torch.where(inside, spread, draw(plain))
 
 
-def shaped(drawing: Drawing, frame: Frame) -> Picture:
+def shaped(drawing: Drawing, frame: Frame) -> Sketch[Picture]:
     """A component whose light has a shape."""
+    if frame.psf is not None and min(frame.box) > 0 and frame.kernel is None and plain.possible(drawing, frame):
+        objects = plain.Objects.of(drawing, frame)
+        return Sketch(objects.asks(), lambda told: _of_all_sizes(objects, told))
+    return Sketch.simple(frame.x0, lambda: _shaped(drawing, frame))
+
+
+def _shaped(drawing: Drawing, frame: Frame) -> Picture:
+    """On the general path."""
     xc, yc = drawing.values["xc"], drawing.values["yc"]
     if frame.psf is None or min(frame.box) <= 0:
         return _each(_unconvolved, drawing, frame)
     if frame.kernel is not None:
         true = drawing.light.derivatives == "true"
-        return Picture.drawn(_diffused(lambda own: _stacked(shaped(drawing, own)), xc, yc, frame), true=true)
-    if not plain.possible(drawing, frame):
-        return _each(_boxed, drawing, frame)
-    objects = plain.Objects.of(drawing, frame)
-    kinds = objects.sizes()
-    if bool((kinds == kinds[:1]).all()):
-        return _shaped_alike(objects, kinds[0])
-    alike, which = kinds.unique(dim=0, return_inverse=True)
-    rows = [torch.nonzero(which == kind)[:, 0] for kind in range(len(alike))]
-    some = zip(rows, alike, strict=True)
-    return _together(rows, [_shaped_alike(objects.take(own), size) for own, size in some])
+        return Picture.drawn(_diffused(lambda own: _stacked(shaped(drawing, own).drawn()), xc, yc, frame), true=true)
+    return _each(_boxed, drawing, frame)
+
+
+def _of_all_sizes(objects: plain.Objects, told: np.ndarray) -> Picture:
+    """Images that are convolved on planes of one size together, or, where that is 0, on the general path.
+
+    Args:
+        told: ``objects.asks``, known to the host.
+    """
+    kinds, which = np.unique(told[:, :4], axis=0, return_inverse=True)
+    if len(kinds) == 1:
+        return _of_one_size(objects, told)
+    parts = [np.flatnonzero(which.ravel() == kind) for kind in range(len(kinds))]
+    rows = [host.given(part, objects.row) for part in parts]
+    return _together(rows, [_of_one_size(objects.take(row), told[p]) for row, p in zip(rows, parts, strict=True)])
+
+
+def _of_one_size(objects: plain.Objects, told: np.ndarray) -> Picture:
+    return plain.picture(objects, told) if told[0, 0] else _each(_boxed, objects.drawing, objects.frame)
 
 
 def _each(draw: Callable[[Drawing, Frame], Tensor], drawing: Drawing, frame: Frame) -> Picture:
@@ -139,18 +157,10 @@ def _each(draw: Callable[[Drawing, Frame], Tensor], drawing: Drawing, frame: Fra
     that the last bit would depend on what else is in the batch.
     """
     true = drawing.light.derivatives == "true"
-    if frame.x0.device.type != "cpu" or len(frame.x0) == 1:
+    if not host.is_cpu(frame.x0) or len(frame.x0) == 1:
         return Picture.drawn(draw(drawing, frame), true=true)
     rows = torch.arange(len(frame.x0), device=frame.x0.device).split(1)
     return _together(rows, [Picture.drawn(draw(drawing.take(row), frame.take(row)), true=true) for row in rows])
-
-
-def _shaped_alike(objects: plain.Objects, sizes: Tensor) -> Picture:
-    """Images that are convolved on planes of one size, or, where that is 0, on the general path."""
-    height, width, *partials = sizes.tolist()
-    if not (height and width):
-        return _each(_boxed, objects.drawing, objects.frame)
-    return plain.picture(objects, plain.Sizes((height, width), (partials[0], partials[1])))
 
 
 def _together(parts: Sequence[Tensor], pictures: Sequence[Picture]) -> Picture:
@@ -159,16 +169,19 @@ def _together(parts: Sequence[Tensor], pictures: Sequence[Picture]) -> Picture:
     order = torch.cat(tuple(parts)).argsort()
 
     def partials(rows: Tensor | None, both: bool) -> Partials:
-        asked = torch.ones_like(order) if rows is None else torch.zeros_like(order).index_fill_(0, rows, 1)
-        local = [torch.nonzero(asked[part])[:, 0] for part in parts]
-        place = torch.cat([part[own] for part, own in zip(parts, local, strict=True)]).argsort()
-        kind = torch.cat([torch.full_like(own, i) for i, own in enumerate(local)])[place]
-        found = [picture.partials(own, both) for picture, own in zip(pictures, local, strict=True)]
+        local, place = [torch.arange(len(part), device=part.device) for part in parts], order
+        if rows is not None:
+            asked = torch.zeros_like(order).index_fill_(0, rows, 1)
+            local = [torch.nonzero(asked[part])[:, 0] for part in parts]
+            place = torch.cat([part[own] for part, own in zip(parts, local, strict=True)]).argsort()
+        found = [
+            picture.partials(None if rows is None else own, both) for picture, own in zip(pictures, local, strict=True)
+        ]
         count = max(own.slopes.shape[1] for own in found)
         true = [own.true for own in found if own.true is not None]
         return Partials(
             _padded([own.slopes for own in found], count)[place],
-            _mixed(found, local, kind, count, images[0].dtype),
+            _mixed(found, local, place, count, images[0].dtype),
             _padded(true, count)[place] if len(true) == len(found) else None,
         )
 
@@ -181,9 +194,26 @@ def _padded(slopes: Sequence[Tensor], count: int) -> Tensor:
 
 
 def _mixed(
-    found: Sequence[Partials], local: Sequence[Tensor], kind: Tensor, count: int, dtype: torch.dtype
+    found: Sequence[Partials], local: Sequence[Tensor], place: Tensor, count: int, dtype: torch.dtype
 ) -> Iterator[Planes]:
-    """Planes of images of several kinds, in their order; where there are fewer of them, the others are 0."""
+    """Planes of images of several kinds; where there are fewer of them, the others are 0.
+
+    Args:
+        local: the images of each kind.
+        place: where each image of the batch is among those of all kinds, one kind behind the other.
+        count: of planes.
+        dtype: of all of them.
+    """
+    if not host.is_cpu(place):
+        every = [next(own.planes) for own in found]
+        first = next(plane for planes in every for plane in planes)
+        filled = [
+            [*planes, *[first.new_zeros(1).expand(len(rows), *first.shape[1:])] * (count - len(planes))]
+            for planes, rows in zip(every, local, strict=True)
+        ]
+        yield [torch.cat([plane.to(dtype) for plane in planes])[place] for planes in zip(*filled, strict=True)]
+        return
+    kind = torch.cat([torch.full_like(own, i) for i, own in enumerate(local)])[place]
     single = [_one_by_one(own.planes, rows) for own, rows in zip(found, local, strict=True)]
     for some in steps(kind):
         pieces = [next(single[which]) for which in kind[some].tolist()]

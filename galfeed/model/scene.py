@@ -12,9 +12,9 @@ from torch import Tensor
 
 from galfeed.images.exposure import Exposure
 from galfeed.job import Component, Job, ParamRef, ParamSpec
-from galfeed.model import psf, render, shape, truncation
+from galfeed.model import host, psf, render, shape, truncation
 from galfeed.model.ellipse import applies
-from galfeed.model.frame import Drawing, Frame, Partials, Picture, Planes
+from galfeed.model.frame import Drawing, Frame, Partials, Picture, Planes, Sketch
 from galfeed.model.light import Accuracy, Light
 from galfeed.model.shape import Derivatives, Shape
 from galfeed.model.truncation import Truncation
@@ -106,7 +106,20 @@ class Scene:
         only: Sequence[int] | None = None,
         roughly: bool = False,
     ) -> Rendered:
-        """Model images, and what makes their partial images.
+        """Model images, and what makes their partial images; see :meth:`sketch`."""
+        return self.sketch(values, wanted, rows=rows, derivatives=derivatives, only=only, roughly=roughly).drawn()
+
+    def sketch(
+        self,
+        values: Tensor,
+        wanted: Sequence[int] = (),
+        *,
+        rows: Tensor | None = None,
+        derivatives: Derivatives = "true",
+        only: Sequence[int] | None = None,
+        roughly: bool = False,
+    ) -> Sketch[Rendered]:
+        """What makes model images.
 
         Args:
             values: (b, V) in the units of the menu.
@@ -117,17 +130,36 @@ class Scene:
             roughly: plain ellipses are drawn no more accurately than their partial images, and at once with these.
         """
         frame, values = self.frame if rows is None else self.frame.take(rows), values.to(self.frame.x0.dtype)
-        pictures: dict[int, Picture] = {}
+        sketches: dict[int, Sketch[Picture]] = {}
         columns: dict[int, tuple[int, ...]] = {}
         for component in self.components:
             if only is not None and component.number not in only:
                 continue
             own = {name: values[:, column] for name, column in component.columns.items()}
             asked = tuple(name for name, column in component.columns.items() if column in wanted)
-            pictures[component.number] = _picture(component, own, asked, frame, derivatives, roughly)
+            sketches[component.number] = _sketch(component, own, asked, frame, derivatives, roughly)
             columns[component.number] = tuple(component.columns[name] for name in asked)
+
+        def draw(told: np.ndarray) -> Rendered:
+            ends = np.cumsum([sketch.asks.shape[1] for sketch in sketches.values()])[:-1]
+            own = zip(sketches.items(), np.split(told, ends, 1), strict=True) if sketches else ()
+            return self._rendered(
+                {number: sketch.draw(part) for (number, sketch), part in own}, columns, wanted, values
+            )
+
+        asks = [sketch.asks for sketch in sketches.values()]
+        return Sketch(torch.cat(asks, 1) if asks else values.new_zeros(len(values), 0, dtype=torch.long), draw)
+
+    def _rendered(
+        self,
+        pictures: Mapping[int, Picture],
+        columns: Mapping[int, tuple[int, ...]],
+        wanted: Sequence[int],
+        values: Tensor,
+    ) -> Rendered:
+        """The sum of components by number, with the columns of what each was differentiated by."""
         parts = {number: picture.image for number, picture in pictures.items()}
-        first, *others = parts.values() or (values.new_zeros(len(values), *frame.shape),)
+        first, *others = parts.values() or (values.new_zeros(len(values), *self.frame.shape),)
         image = sum(others, start=first)
 
         def partials(some: Tensor | None, both: bool = False) -> Partials:
@@ -163,26 +195,31 @@ def _spread(
     """
     found = [
         own.new_zeros(*own.shape[:2], len(wanted)).index_copy_(
-            2, torch.tensor([wanted.index(c) for c in columns[number]], dtype=torch.long, device=own.device), own
+            2, host.indices([wanted.index(c) for c in columns[number]], own), own
         )
         for number, own in slopes.items()
     ]
     return torch.cat(found, 1) if found else batch.new_zeros(len(batch), 0, len(wanted), dtype=torch.float64)
 
 
-def _picture(
+def _sketch(
     component: SceneComponent,
     values: dict[str, Tensor],
     wanted: tuple[str, ...],
     frame: Frame,
     derivatives: Derivatives,
     roughly: bool,
-) -> Picture:
+) -> Sketch[Picture]:
     profile = component.profile
     if profile.kind == "background":
-        return Picture.drawn(render.background(profile, values, wanted, frame), true=True)
+        return Sketch.simple(
+            frame.x0, lambda: Picture.drawn(render.background(profile, values, wanted, frame), true=True)
+        )
     if profile.kind == "point":
-        return Picture.drawn(render.point(values, wanted, frame, derivatives), true=derivatives == "true")
+        true = derivatives == "true"
+        return Sketch.simple(
+            frame.x0, lambda: Picture.drawn(render.point(values, wanted, frame, derivatives), true=true)
+        )
     assert component.light is not None
     light = replace(component.light, derivatives=derivatives, accuracy=frame.accuracy)
     return render.shaped(Drawing(light, values, wanted, roughly), frame)
