@@ -179,3 +179,15 @@ def test_the_script_for_gpus_runs(tmp_path: Path) -> None:
     fits = next(part for part in parts if part.startswith("Fits"))
     assert fits.count("100.00 %") == 3  # converged, in each precision
     assert any(part.startswith("One round") and "aten::" in part for part in parts)
+
+
+def test_what_a_gpu_would_be_asked_for_is_counted(tmp_path: Path) -> None:
+    make_set.make(make_set.Set(tmp_path, "sersic", 32, 15, 3, False), 3, 1)
+    command = [sys.executable, str(BENCHMARKS / "launches.py"), str(tmp_path), "--stand-for", "300"]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    images_, operations, megabytes, waits, stand_for, *_ = run.stdout.splitlines()[4].strip("| ").split(" | ")
+    assert (images_, waits, stand_for) == ("3", "0", "300")
+    assert int(operations) > 100
+    # model and partials of 32 x 32 pixels in double precision are the least that is written and read
+    assert float(megabytes) > 8 * 32**2 * 8 * 2 / 1e6

@@ -160,11 +160,11 @@ class Equations:
             if not moving:
                 break
             found, own = drawn.partials(places, both), slice(None) if places is None else places
-            left, root, by = residual[own], self.root[rows[own]], product(found.slopes, slopes[own])
+            by = product(found.slopes, slopes[own])
             if self.careful:
-                gradient[own], matrix[own] = self._moments(found, left, root, by)
+                gradient[own], matrix[own] = self._moments(found, residual, rows, places, by)
                 continue
-            moments, products = self._moments(found, left, root)
+            moments, products = self._moments(found, residual, rows, places)
             gradient[own] = (moments[:, :, None] * by).sum(1)
             matrix[own] = product(by.mT, product(products, by))
             if both and found.true is not None:
@@ -187,32 +187,33 @@ class Equations:
         return [(both, places) for both, places in kinds if len(places)]
 
     def _moments(
-        self, found: Partials, residual: Tensor, root: Tensor, by: Tensor | None = None
+        self, found: Partials, residual: Tensor, rows: Tensor, places: Tensor | None, by: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Sums of planes times the residual (b, K) and times each other (b, K, K), weighted.
 
         Args:
-            residual: (b, H, W) weighted.  root: (b, H, W) of the weights.
+            places: (b,) of those that are found among residual and rows; None: all.
             by: (b, K, P) to have those of P sums of planes.
         """
         count = found.slopes.shape[1] if by is None else by.shape[2]
-        moments = found.slopes.new_empty(len(root), count)
-        products = found.slopes.new_empty(len(root), count, count)
-        for some, planes in zip(steps(root), found.planes, strict=True):
-            weighted = self._weighted(planes, root[some])
+        products = found.slopes.new_empty(len(found.slopes), count + 1, count + 1)
+        for some, planes in zip(steps(found.slopes), found.planes, strict=True):
+            at = some if places is None else places[some]
+            weighted = self._weighted(planes, self.root[rows[at]], residual[at])
             if by is not None:
-                parts = (weight[:, :, None] * weighted for weight in by[some].unbind(2))
-                weighted = torch.stack([part.sum(1) for part in parts], 1)  # a BLAS would round by place
-            moments[some] = (weighted[..., : residual[0].numel()] * residual[some].flatten(1)[:, None]).sum(2)
+                parts = (weight[:, :, None] * weighted[:, :-1] for weight in by[some].unbind(2))
+                sums = [part.sum(1) for part in parts]  # a BLAS would round by place
+                weighted = torch.stack([*sums, weighted[:, -1]], 1)
             products[some] = weighted @ weighted.mT
-        return moments, products
+        return products[:, :-1, -1], products[:, :-1, :-1]
 
     @staticmethod
-    def _weighted(planes: Sequence[Tensor], root: Tensor) -> Tensor:
-        """Planes (b, H, W) times the root of the weight, (b, K, H W) and up to whole cache lines."""
+    def _weighted(planes: Sequence[Tensor], root: Tensor, residual: Tensor) -> Tensor:
+        """Planes (b, H, W) times the root of the weight, then the residual, (b, K + 1, H W) up to whole cache lines."""
         (batch, height, width), pixels = root.shape, root[0].numel()
-        weighted = root.new_empty(batch, len(planes), -(-pixels // 8) * 8)
+        weighted = root.new_empty(batch, len(planes) + 1, -(-pixels // 8) * 8)
         weighted[..., pixels:] = 0.0
         for place, plane in enumerate(planes):
             torch.mul(plane, root, out=weighted[:, place, :pixels].unflatten(1, (height, width)))
+        weighted[:, -1, :pixels] = residual.flatten(1)
         return weighted

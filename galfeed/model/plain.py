@@ -71,8 +71,13 @@ class Objects:
 
     def asks(self) -> Tensor:
         """(B, 8) what the host must know: :meth:`sizes`, ``Samples.tally`` and pixels beyond the convolution box."""
-        beyond = _beyond(self).flatten(1).sum(1, keepdim=True)
+        across, along = self.in_box()
+        beyond = across.shape[1] * along.shape[1] - across.sum(1, keepdim=True) * along.sum(1, keepdim=True)
         return torch.cat([self.sizes(), self.sampled.tally(self.ellipse), beyond], 1)
+
+    def in_box(self) -> tuple[Tensor, Tensor]:
+        """Columns (B, W) and rows (B, H) of the region inside the convolution box."""
+        return self.frame.in_box(self.drawing.values["xc"], self.drawing.values["yc"])
 
     def sizes(self) -> Tensor:
         """(B, 4) size of the planes for each image and its partials, see :class:`Sizes`; all 0 where there are none.
@@ -301,12 +306,6 @@ def _chosen(slopes: Tensor, planes: Sequence[int]) -> Tensor:
     return slopes.index_select(1, host.indices(planes, slopes))
 
 
-def _beyond(objects: Objects) -> Tensor:
-    """Which pixels (B, H, W) of the region are beyond the convolution box."""
-    across, along = objects.frame.in_box(objects.drawing.values["xc"], objects.drawing.values["yc"])
-    return ~(along[:, :, None] & across[:, None, :])
-
-
 @dataclass(frozen=True)
 class _Beyond:
     """Points beyond the convolution box, where a pixel has one sample.
@@ -327,9 +326,12 @@ class _Beyond:
     @classmethod
     def of(cls, objects: Objects, counts: np.ndarray) -> _Beyond:
         """Of some objects, with so many points in each image."""
-        frame, values = objects.frame, objects.drawing.values
-        ends = [0, *counts.cumsum().tolist()]
-        image, row, column = host.where_true(_beyond(objects), ends[-1])
+        frame, values, ends = objects.frame, objects.drawing.values, [0, *counts.cumsum().tolist()]
+        if not ends[-1]:
+            nowhere, no_pixel = frame.x0[:0], frame.x0[:0].long()
+            return cls(no_pixel, no_pixel, no_pixel, nowhere, nowhere, ends)
+        across, along = objects.in_box()
+        image, row, column = host.where_true(~(along[:, :, None] & across[:, None, :]), ends[-1])
         dx = frame.x0[image] + column - values["xc"][image]
         dy = frame.y0[image] + row - values["yc"][image]
         return cls(image, row, column, dx, dy, ends)

@@ -29,8 +29,8 @@ CHUNK = 256
 READ = 64
 """Jobs that are read and written for a GPU by one process, at most."""
 
-TOGETHER = 8192
-"""Jobs that a GPU fits together, at most: the last of them to end cost it as much as if there were many."""
+TOGETHER = 16384
+"""Jobs that are given to a GPU at once, at most: the last of them to end cost it as much as if there were many."""
 
 PIPED = {"cuda"}
 """Kinds of devices that are fed and relieved by other processes."""
