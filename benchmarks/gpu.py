@@ -179,7 +179,7 @@ class Figures:
         if not file.exists():
             self.paper.say("there is no tests/test_device.py")
             return
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(file)]
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts=", str(file)]
         limit = max(10.0, min(150.0, self.paper.left() / 3))
         run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=limit)
         self.paper.say("\n".join(run.stdout.splitlines()[-12:]) + f"\n\nexit code {run.returncode}")

@@ -51,10 +51,13 @@ class Couplings:
                 form's minimum under the inequalities.
         """
         excess = (self.rows * trial[:, None]).sum(2) - self.bounds
-        if not bool((excess > 0).any()):
-            return torch.zeros_like(trial)
-        multipliers = _multipliers(product(self.rows, response), excess)
-        return -(response * multipliers[:, None]).sum(2)
+        broken = torch.nonzero((excess > 0).any(1))[:, 0]
+        correction = torch.zeros_like(trial)
+        if len(broken):
+            rows, response = self.rows[broken], response[broken]
+            multipliers = _multipliers(product(rows, response), excess[broken])
+            correction[broken] = -(response * multipliers[:, None]).sum(2)
+        return correction
 
 
 def _multipliers(gram: Tensor, excess: Tensor) -> Tensor:
