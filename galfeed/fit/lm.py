@@ -215,9 +215,22 @@ def minimise(
         quick: used where little is lost by it; the solution is not of these equations.
         room: how many problems are under way at once; all by default.
     """
-    run = _Run(
-        evaluate, start, limits, strategy or Gain(), (tolerance, settled, stalled), canonical, max_iterations, quick
+
+    def threshold(number: Tensor | float) -> Tensor:
+        return torch.as_tensor(number, dtype=start.dtype, device=start.device).expand(len(start))
+
+    rules = _Rules(
+        evaluate,
+        limits,
+        strategy or Gain(),
+        threshold(tolerance),
+        threshold(settled),
+        threshold(stalled),
+        canonical,
+        max_iterations,
+        quick,
     )
+    run = _Run(start, rules)
     room, rows, waiting = room or len(start), run.everyone[:0], run.everyone
     while True:
         run.settle(rows)
@@ -231,59 +244,63 @@ def minimise(
         rows = torch.cat([rows, new])
 
 
-class _Run:
-    """What is known of B problems under way; args as for :func:`minimise`."""
+class _Rules(NamedTuple):
+    """How B problems are to be solved; as for :func:`minimise`."""
 
-    def __init__(
-        self,
-        evaluate: Evaluate,
-        start: Tensor,
-        limits: Limits,
-        strategy: Strategy,
-        thresholds: tuple[Tensor | float, Tensor | float, Tensor | float],
-        canonical: Callable[[Tensor], Tensor] | None,
-        max_iterations: int,
-        quick: Quick | None,
-    ) -> None:
+    evaluate: Evaluate
+    limits: Limits
+    strategy: Strategy
+    tolerance: Tensor
+    settled: Tensor
+    stalled: Tensor
+    canonical: Callable[[Tensor], Tensor] | None
+    max_iterations: int
+    quick: Quick | None
+
+
+class _Run:
+    """What is known of B problems under way.
+
+    Args:
+        start: (B, P).
+    """
+
+    def __init__(self, start: Tensor, rules: _Rules) -> None:
         batch, count = start.shape
-        self.evaluate, self.limits, self.strategy, self.quick = evaluate, limits, strategy, quick
-        self.canonical, self.max_iterations = canonical, max_iterations
+        self.rules = rules
         self.everyone = torch.arange(batch, device=start.device)
         self.unknowns, self.gradient = start.clone(), torch.zeros_like(start)
         self.chi2 = start.new_full((batch,), torch.inf)
         self.matrix = start.new_zeros(batch, count, count)
-        self.tolerance, self.settled, self.stalled = (
-            torch.as_tensor(t, dtype=start.dtype, device=start.device).expand(batch) for t in thresholds
-        )
-        self.damping = torch.full_like(self.chi2, strategy.first)
+        self.damping = torch.full_like(self.chi2, rules.strategy.first)
         self.left = torch.full_like(self.chi2, torch.inf)
         self.ends = torch.full((batch,), RUNNING, device=start.device)
         self.iterations = torch.zeros_like(self.ends)
         self.refused = torch.zeros_like(self.ends, dtype=torch.bool)  # the last step was
-        self.rough = torch.full_like(self.refused, quick is not None)  # the equations are
-        strategy.begin(batch, start)
+        self.rough = torch.full_like(self.refused, rules.quick is not None)  # the equations are
+        rules.strategy.begin(batch, start)
 
     def settle(self, rows: Tensor) -> None:
         """End those (b,) that have come to their minimum, by the accurate equations."""
-        if self.quick:
-            self._look_again(rows[self.rough[rows] & ~(self.left[rows] > self.quick.above[rows])])
-        tolerance, left = self.tolerance[rows], self.left[rows]
-        enough = torch.where(self.refused[rows], tolerance.maximum(self.settled[rows]), tolerance)
+        if self.rules.quick:
+            self._look_again(rows[self.rough[rows] & ~(self.left[rows] > self.rules.quick.above[rows])])
+        tolerance, left = self.rules.tolerance[rows], self.left[rows]
+        enough = torch.where(self.refused[rows], tolerance.maximum(self.rules.settled[rows]), tolerance)
         ready = ~(left > enough) | (self.chi2[rows] < NOTHING)  # chi^2 of exactly 0 makes it nan
         self._end(rows, ready, _code(Status.CONVERGED))
 
     def advance(self, rows: Tensor, new: Tensor) -> Step:
         """Try a step of some problems (b,), and see where new ones (c,) begin."""
-        own, old = self.limits.take(rows), Normal(self.chi2[rows], self.gradient[rows], self.matrix[rows])
+        own, old = self.rules.limits.take(rows), Normal(self.chi2[rows], self.gradient[rows], self.matrix[rows])
         here, before = self.unknowns[rows], old.chi2
         step = _step(here, old.gradient, old.matrix, self.damping[rows], own)
         aim = own.after(here, step)
         step = own.clamp(aim) - here
         predicted = (step * (2 * old.gradient - (old.matrix * step[:, None]).sum(2))).sum(1)
-        trial = own.clamp(self.canonical(aim) if self.canonical else aim)
+        trial = own.clamp(self.rules.canonical(aim) if self.rules.canonical else aim)
         roughly = torch.zeros_like(self.rough[rows])
-        if self.quick:
-            roughly = predicted > self.quick.ahead * self.quick.above[rows] * before
+        if self.rules.quick:
+            roughly = predicted > self.rules.quick.ahead * self.rules.quick.above[rows] * before
         tried, first = self._look(trial, rows, roughly, new)
         self._begin(new, first)
 
@@ -295,25 +312,25 @@ class _Run:
         self.matrix[rows] = torch.where(good[:, None, None], tried.matrix, old.matrix)
         fall = torch.where(good, (before - tried.chi2) / tried.chi2, 0.0)
         judged = Judged(good, fall * before / predicted.clamp(min=1e-300), fall)
-        damping, ended = self.strategy.next(rows, self.damping[rows], judged)
+        damping, ended = self.rules.strategy.next(rows, self.damping[rows], judged)
         self.damping[rows] = damping.clamp(LEAST_DAMPING, MOST_DAMPING)
         self.iterations[rows] += 1
         self.refused[rows] = ~good
         self.left[rows] = self._promised(rows)
-        stalled = self.left[rows] > self.stalled[rows]
+        stalled = self.left[rows] > self.rules.stalled[rows]
         self._end(rows, ended, torch.where(stalled, _code(Status.STALLED), _code(Status.CONVERGED)))
         self._end_the_longest(rows)
         return Step(rows, self.unknowns[rows], self.chi2[rows], 0 - fall, self.damping[rows])
 
     def solution(self) -> Solution:
         """Where all have ended."""
-        if self.quick:
+        if self.rules.quick:
             self._look_again(self.everyone[self.rough])
         status = [tuple(Status)[code] for code in self.ends.tolist()]
         undamped = torch.full_like(self.damping, UNDAMPED)
-        last = self.unknowns + _step(self.unknowns, self.gradient, self.matrix, undamped, self.limits)
+        last = self.unknowns + _step(self.unknowns, self.gradient, self.matrix, undamped, self.rules.limits)
         certain = (self.ends == _code(Status.CONVERGED)) & ~self.refused & last.isfinite().all(1)
-        reached = self.limits.clamp(self.canonical(last) if self.canonical else last)
+        reached = self.rules.limits.clamp(self.rules.canonical(last) if self.rules.canonical else last)
         return Solution(
             unknowns=self.unknowns,
             chi2=self.chi2,
@@ -329,12 +346,17 @@ class _Run:
         """Equations where steps lead, and those where new problems begin."""
         unknowns, every = torch.cat([trial, self.unknowns[new]]), torch.cat([rows, new])
         below = self.chi2[every]
-        if self.quick:
+        if self.rules.quick:
             found = _both(
-                self.evaluate, self.quick.evaluate, torch.cat([roughly, self.rough[new]]), unknowns, every, below
+                self.rules.evaluate,
+                self.rules.quick.evaluate,
+                torch.cat([roughly, self.rough[new]]),
+                unknowns,
+                every,
+                below,
             )
         else:
-            found = self.evaluate(unknowns, every, below)
+            found = self.rules.evaluate(unknowns, every, below)
         tried, first = zip(*(part.split([len(rows), len(new)]) for part in found), strict=True)
         return Normal(*tried), Normal(*first)
 
@@ -349,16 +371,16 @@ class _Run:
     def _look_again(self, rows: Tensor) -> None:
         """At the accurate equations."""
         if len(rows):
-            found = self.evaluate(self.unknowns[rows], rows, self.chi2.new_full((len(rows),), torch.inf))
+            found = self.rules.evaluate(self.unknowns[rows], rows, self.chi2.new_full((len(rows),), torch.inf))
             self.chi2[rows], self.gradient[rows], self.matrix[rows], self.rough[rows] = *found, False
             self.left[rows] = self._promised(rows)
 
     def _promised(self, rows: Tensor) -> Tensor:
-        promise = _promise(self.unknowns[rows], self.gradient[rows], self.matrix[rows], self.limits.take(rows))
+        promise = _promise(self.unknowns[rows], self.gradient[rows], self.matrix[rows], self.rules.limits.take(rows))
         return promise / self.chi2[rows]
 
     def _end_the_longest(self, rows: Tensor) -> None:
-        self._end(rows, self.iterations[rows] >= self.max_iterations, _code(Status.MAX_ITERATIONS))
+        self._end(rows, self.iterations[rows] >= self.rules.max_iterations, _code(Status.MAX_ITERATIONS))
 
     def _end(self, rows: Tensor, ended: Tensor, code: Tensor | int) -> None:
         """Some of the rows (b,), ended (b,), unless they have before."""
