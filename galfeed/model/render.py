@@ -138,9 +138,10 @@ def _of_all_sizes(objects: plain.Objects, told: np.ndarray) -> Picture:
     Args:
         told: ``objects.asks``, known to the host.
     """
-    kinds, which = np.unique(told[:, :4], axis=0, return_inverse=True)
-    if len(kinds) == 1:
+    sizes = told[:, :4]
+    if (sizes == sizes[:1]).all():
         return _of_one_size(objects, told)
+    kinds, which = np.unique(sizes, axis=0, return_inverse=True)
     parts = [np.flatnonzero(which.ravel() == kind) for kind in range(len(kinds))]
     rows = [host.given(part, objects.row) for part in parts]
     return _together(rows, [_of_one_size(objects.take(row), told[p]) for row, p in zip(rows, parts, strict=True)])
