@@ -8,7 +8,7 @@ import torch
 from simulate import component, exposure, image, job, noisy, star, truncation
 
 from galfeed import fit
-from galfeed.fit import Task, params
+from galfeed.fit import Task, params, results
 from galfeed.fit.covariance import inverse
 from galfeed.fit.equations import Asked
 from galfeed.fit.problem import Problem
@@ -73,6 +73,28 @@ def test_a_batch_gives_what_its_members_give_alone():
         for ref in alone.free:
             difference = abs(alone.job.parameter(ref).value - together[i].job.parameter(ref).value)
             assert difference <= 1e-6 * alone.job.parameter(ref).error
+
+
+def test_what_was_seen_where_a_fit_ends_is_not_drawn_again(monkeypatch):
+    starts = [START, changed(START, c1_4=3.0), changed(START, c1_5=4.0, c1_3=15.0), changed(START, c1_9=0.5), GALAXY]
+    tasks = [Task(j, noisy(GALAXY, noise=2.0, seed=s, psf=star())) for s, j in enumerate(starts)]
+    look, looked = results._look, []
+
+    def watched(problem, own, values, rows, partials, images):
+        looked.append(len(rows))
+        return look(problem, own, values, rows, partials, images)
+
+    monkeypatch.setattr(results, "_look", watched)
+    found = fit.run(tasks)
+    assert sum(looked) < len(tasks)
+    monkeypatch.setattr(results.Seen, "shows", lambda seen, unknowns: torch.zeros(len(unknowns), dtype=torch.bool))
+    for own, again in zip(found, fit.run(tasks), strict=True):
+        assert own.job == again.job
+        # an angle that was turned is shown in single precision
+        assert own.chi2 == pytest.approx(again.chi2, rel=1e-10)
+        assert np.allclose(own.model, again.model, rtol=2e-7, atol=0)
+        assert np.allclose(own.covariance, again.covariance, rtol=1e-9)
+    assert sum(looked) > len(tasks)
 
 
 def test_chi2_and_ndof_count_good_pixels_only():

@@ -49,7 +49,8 @@ MAY_IMPORT = {
     # model and fit
     "model": "",
     "fit.couplings": "",
-    "fit.lm": "fit.couplings result",
+    "fit.damping": "",
+    "fit.lm": "fit.couplings fit.damping result",
     "model.psf": "",
     "model.host": "",
     "model.convolve": "model.host model.psf",
@@ -75,7 +76,8 @@ MAY_IMPORT = {
     "model.shape model.supported output.marks result",
     "fit.attempts": "fit.lm fit.params model.psf result model.scene",
     "fit.results": "fit.covariance fit.equations fit.lm fit.params fit.problem job model.shape result",
-    "fit.batch": "fit.attempts fit.equations fit.lm fit.params fit.problem fit.results model.scene result",
+    "fit.batch": "fit.attempts fit.damping fit.equations fit.lm fit.params fit.problem fit.results "
+    "model.host model.scene result",
     "fit.doubts": "images.exposure job model.enclosed model.frame model.psf model.render model.scene",
     "fit": "fit.batch fit.doubts fit.problem",
     "machine": "fit",
@@ -138,7 +140,18 @@ LIBRARIES = {
     "lark": {"feedme.grammars", "feedme.reader", "feedme.constraints"},
     "torch": {
         f"fit.{m}"
-        for m in ("attempts", "batch", "couplings", "doubts", "equations", "lm", "params", "problem", "results")
+        for m in (
+            "attempts",
+            "batch",
+            "couplings",
+            "damping",
+            "doubts",
+            "equations",
+            "lm",
+            "params",
+            "problem",
+            "results",
+        )
     }
     | {
         f"model.{m}"

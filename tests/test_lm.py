@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from galfeed.fit.lm import Countdown, Gain, Limits, Normal, Quick, minimise
+from galfeed.fit.damping import Countdown, Gain
+from galfeed.fit.lm import Limits, Normal, Quick, minimise
 from galfeed.result import Status
 
 
@@ -253,3 +254,14 @@ def test_a_refused_step_is_the_end_where_little_was_promised():
     settled = minimise(evaluate, start, free(1), Countdown(), tolerance=1e-9, settled=1e-3)
     assert settled.iterations == [1] and patient.iterations[0] > 1
     assert settled.status == [Status.CONVERGED]
+
+
+@pytest.mark.parametrize(("tolerance", "last"), [(3e-4, True), (3e-3, False)])
+def test_a_last_step_is_taken_where_it_is_worth_it(tolerance, last):
+    def evaluate(unknowns, rows, below=None):
+        return Normal(1 + unknowns[:, 0] ** 2, -unknowns, torch.ones(len(unknowns), 1, 1).double())
+
+    start = torch.tensor([[0.01]], dtype=torch.float64)  # 1e-4 of chi^2 is left
+    found = minimise(evaluate, start, free(1), Gain(), tolerance=tolerance)
+    assert found.iterations == [0] and found.unknowns.tolist() == [[0.01]]
+    assert found.ahead.item() == pytest.approx(0.0 if last else 0.01, abs=1e-12)

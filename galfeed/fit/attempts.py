@@ -22,7 +22,7 @@ PERTURBATIONS = (0.0, 1.0, -2.0)  # of the start, in the retries
 PERTURBATION = 0.05  # of the largest step of each unknown
 GOLDEN = 0.6180339887  # spreads the perturbations of neighbouring unknowns evenly
 WEAK = 1e-12  # smallest eigenvalue of a normal matrix that soon is singular
-ROUGH = 100.0  # times the tolerance: what a fit that goes on patiently can find
+ROUGH = 300.0  # times the tolerance: what a fit that goes on patiently can find
 NEAR_JUMP = 0.01  # pixels from the half-pixel jump of the moved PSF
 
 

@@ -8,18 +8,18 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from galfeed.fit import attempts, lm, params, results
+from galfeed.fit import attempts, damping, lm, params, results
 from galfeed.fit.attempts import Attempt
 from galfeed.fit.equations import Asked
 from galfeed.fit.lm import Normal
 from galfeed.fit.params import Parameters
 from galfeed.fit.problem import BLOCK, FIT, SUBCOMPONENTS, Precision, Problem, Task
 from galfeed.fit.results import Seen
-from galfeed.model import scene
+from galfeed.model import host, scene
 from galfeed.result import FitResult, Iteration, Status
 
 TOLERANCE = 1e-4  # of chi^2/nu: the fall of chi^2 still to be had at convergence; (0.01 error bars)^2
-SETTLED = 1e-3  # of chi^2/nu: likewise after a step that led nowhere
+SETTLED = 3e-3  # of chi^2/nu: likewise after a step that led nowhere; (0.05 error bars)^2
 STALLED = 1.0  # of chi^2/nu: what GALFIT's way of differentiating may leave at the end
 ROUGHLY = 3.0  # of chi^2/nu: while more than this is promised, images as accurate as their partial images will do
 LIKELY_LAST = 0.3  # of chi^2/nu: a fall of chi^2 after which mostly no more than the tolerance is left
@@ -103,7 +103,7 @@ class _Fit:
         positive = [i for i, spec in enumerate(problem.scene.specs) if spec.positive]
         self.positive = torch.tensor(positive, dtype=torch.long, device=problem.device)
         self.told = [0] * len(problem.jobs)
-        self.seen = Seen.none(own.start.new_empty(len(problem.jobs), len(own.free)))
+        self.seen = Seen.none(own.start.new_empty(len(problem.jobs), len(own.free)), problem.shape)
 
     def results(self) -> list[FitResult]:
         solution, started = attempts.run(
@@ -116,9 +116,9 @@ class _Fit:
         rows, own = attempt.rows, self.own
         use, scale = self.sturdy if attempt.sturdy else own, self.scale[rows]
         start = torch.zeros_like(use.start).index_copy(0, rows, attempt.start)
-        strategy: lm.Strategy = lm.Countdown()
+        strategy: damping.Strategy = damping.Countdown()
         if attempt.sturdy or attempt.patient:
-            strategy = lm.Gain(CAREFUL) if attempt.sturdy else lm.Gain(CAREFUL, patience=4)
+            strategy = damping.Gain(CAREFUL) if attempt.sturdy else damping.Gain(CAREFUL, patience=4)
 
         def evaluate(unknowns: Tensor, chosen: Tensor, below: Tensor) -> Normal:
             return self._evaluated(use, unknowns, rows[chosen], below)
@@ -152,17 +152,18 @@ class _Fit:
     def _evaluated(
         self, use: Parameters, unknowns: Tensor, rows: Tensor, below: Tensor, *, roughly: bool = False
     ) -> Normal:
-        """Equations of rows (b,) at unknowns (b, P), where chi^2 is below (b,); what is learnt of true ones is kept."""
+        """Equations of rows (b,) at unknowns (b, P), where chi^2 is below (b,); what is seen there is kept."""
         values, slopes = use.values(unknowns, rows)
         keep = use is self.own and not roughly
         close = torch.where(below < torch.inf, LIKELY_LAST / self.scale[rows] * below, 0.0)
         asked = Asked(values, slopes, rows, below, close if keep else torch.zeros_like(close))
         derivatives = self.problem.derivatives if use is self.own else "true"
-        normal, _, true = self.problem.equations.of(asked, use.moving, derivatives, roughly=roughly)
+        show = self.seen.show if keep and host.is_cpu(values) else None
+        found = self.problem.equations.of(asked, use.moving, derivatives, show, roughly=roughly)
         if keep:
-            self.seen.keep(rows, unknowns, true)
+            self.seen.keep(asked, unknowns, found, shown=show is not None)
         possible = (values[:, self.positive] > 0).all(1)
-        return normal._replace(chi2=torch.where(possible, normal.chi2, torch.inf))
+        return found.normal._replace(chi2=torch.where(possible, found.normal.chi2, torch.inf))
 
     def _tell(self, use: Parameters, rows: Tensor, step: lm.Step) -> None:
         assert self.report is not None

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -63,6 +62,10 @@ class Found(NamedTuple):
     true: Tensor
 
 
+Show = Callable[[Asked, Tensor, Tensor], None]
+"""Given what was asked for, its chi^2 (b,) and the images (b, H, W) that are shown, some of them at a time."""
+
+
 class Equations:
     """The data of a batch and the model that is compared with them.
 
@@ -108,7 +111,7 @@ class Equations:
         asked: Asked,
         moving: Sequence[int],
         derivatives: Derivatives,
-        images: np.ndarray | None = None,
+        show: Show | None = None,
         *,
         roughly: bool = False,
     ) -> Found:
@@ -117,34 +120,34 @@ class Equations:
         Args:
             moving: columns of the numbers that change with the unknowns.
             derivatives: how to differentiate.
-            images: (B, H, W) where to put the images that are shown of these rows.
-            roughly: with images that are no more accurate than their partial images.
+            show: given the images.
+            roughly: with images that are no more accurate than their partial images, and products in their precision.
 
         Raises:
             torch.cuda.OutOfMemoryError: not even the images of one problem fit into the device's memory.
         """
         tiles = [Asked(*tile) for tile in zip(*(t.split(self.tile) for t in asked), strict=True)]
         try:
-            sketches = [self._sketch(tile, moving, derivatives, roughly) for tile in tiles]
-            told = host.known([sketch.asks for sketch in sketches])
-            tiled = zip(tiles, sketches, told, strict=True)
-            results = [self._tile(tile, sketch.draw(counts), moving, images) for tile, sketch, counts in tiled]
+            results: list[Found] = []
+            for some in [[tile] for tile in tiles] if host.is_cpu(self.data) else [tiles]:
+                sketches = [self._sketch(tile, moving, derivatives, roughly) for tile in some]
+                told = host.known([sketch.asks for sketch in sketches])
+                tiled = zip(some, sketches, told, strict=True)
+                results += [self._tile(t, sketch.draw(counts), moving, show, roughly) for t, sketch, counts in tiled]
         except torch.cuda.OutOfMemoryError:
             if self.tile == 1:
                 raise
             self.tile //= 2
-            return self.of(asked, moving, derivatives, images, roughly=roughly)
+            return self.of(asked, moving, derivatives, show, roughly=roughly)
         normals, floors, true = zip(*results, strict=True)
         return Found(Normal(*(torch.cat(p) for p in zip(*normals, strict=True))), torch.cat(floors), torch.cat(true))
 
     def _sketch(self, asked: Asked, moving: Sequence[int], derivatives: Derivatives, roughly: bool) -> Sketch[Rendered]:
         return self.scene.sketch(asked.values, moving, rows=asked.rows, derivatives=derivatives, roughly=roughly)
 
-    def _tile(self, asked: Asked, drawn: Rendered, moving: Sequence[int], images: np.ndarray | None) -> Found:
+    def _tile(self, asked: Asked, drawn: Rendered, moving: Sequence[int], show: Show | None, roughly: bool) -> Found:
         """:meth:`of` as many rows as are evaluated together."""
         rows, slopes = asked.rows, asked.slopes
-        if images is not None:
-            images[rows.cpu().numpy()] = self.scene.shown(drawn).cpu().numpy()
         chi2, floor = torch.empty_like(asked.below), torch.empty_like(asked.below)
         residual = torch.empty_like(self.data[: len(rows)])
         for some in steps(rows):
@@ -152,9 +155,12 @@ class Equations:
             torch.sub(self.data[rows[some]], image, out=residual[some]).mul_(root)
             chi2[some] = residual[some].square().flatten(1).sum(1)
             floor[some] = (root * image).square_().flatten(1).sum(1).mul_(SINGLE**2)
+        if show is not None:
+            show(asked, chi2, self.scene.shown(drawn))
         unknowns = slopes.shape[2]
         gradient, matrix = slopes.new_zeros(len(rows), unknowns), slopes.new_zeros(len(rows), unknowns, unknowns)
         true = torch.full_like(matrix, math.nan)
+        precision = self.scene.frame.partials if roughly else residual.dtype
         close = chi2 > asked.below - asked.close
         for both, places in self._of_interest(chi2 < asked.below, close):
             if not moving:
@@ -162,9 +168,9 @@ class Equations:
             found, own = drawn.partials(places, both), slice(None) if places is None else places
             by = product(found.slopes, slopes[own])
             if self.careful:
-                gradient[own], matrix[own] = self._moments(found, residual, rows, places, by)
+                gradient[own], matrix[own] = self._moments(found, residual, rows, places, precision, by)
                 continue
-            moments, products = self._moments(found, residual, rows, places)
+            moments, products = self._moments(found, residual, rows, places, precision)
             gradient[own] = (moments[:, :, None] * by).sum(1)
             matrix[own] = product(by.mT, product(products, by))
             if both and found.true is not None:
@@ -187,19 +193,26 @@ class Equations:
         return [(both, places) for both, places in kinds if len(places)]
 
     def _moments(
-        self, found: Partials, residual: Tensor, rows: Tensor, places: Tensor | None, by: Tensor | None = None
+        self,
+        found: Partials,
+        residual: Tensor,
+        rows: Tensor,
+        places: Tensor | None,
+        precision: torch.dtype,
+        by: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Sums of planes times the residual (b, K) and times each other (b, K, K), weighted.
 
         Args:
             places: (b,) of those that are found among residual and rows; None: all.
+            precision: of the products.
             by: (b, K, P) to have those of P sums of planes.
         """
         count = found.slopes.shape[1] if by is None else by.shape[2]
         products = found.slopes.new_empty(len(found.slopes), count + 1, count + 1)
         for some, planes in zip(steps(found.slopes), found.planes, strict=True):
             at = some if places is None else places[some]
-            weighted = self._weighted(planes, self.root[rows[at]], residual[at])
+            weighted = self._weighted(planes, self.root[rows[at]].to(precision), residual[at])
             if by is not None:
                 parts = (weight[:, :, None] * weighted[:, :-1] for weight in by[some].unbind(2))
                 sums = [part.sum(1) for part in parts]  # a BLAS would round by place

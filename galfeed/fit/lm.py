@@ -1,8 +1,7 @@
 """Batched Levenberg-Marquardt with limits; knows least squares, not galaxies.
 
 Each problem of the batch has its own damping and its own end; one that has ended is not evaluated again.  How damping
-changes and when a problem ends is a strategy of its own: :class:`Countdown`, the path that GALFIT takes, or
-:class:`Gain`, the more robust one.
+changes, and when a problem is given up, is a strategy of its own, see :mod:`galfeed.fit.damping`.
 
 Levenberg 1944, Marquardt 1963.
 """
@@ -12,18 +11,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from galfeed.fit.couplings import Couplings
+from galfeed.fit.damping import Gain, Judged, Strategy
 from galfeed.result import Status
 
 LEAST_DAMPING, MOST_DAMPING = 1e-30, 1e10
 NOTHING = 1e-38  # a chi^2 that single precision, in which images are kept, cannot tell from 0
 RUNNING = -1
 UNDAMPED = 1e-12
+NEGLIGIBLE = 0.1  # of the tolerance: with less than this left a last step is not worth it
 SINGULAR = 1e-14  # smallest eigenvalue of a normal matrix scaled to unit diagonal
 
 
@@ -97,7 +98,7 @@ class Solution:
     Args:
         unknowns: (B, P).  chi2: (B,).  matrix: (B, P, P) J^T W J there.
         left: (B,) fall of chi^2 that the undamped step still promises, as a fraction of it.
-        ahead: (B, P) where that step leads a problem that has converged; of others, ``unknowns``.
+        ahead: (B, P) where that step leads a problem that has converged, if it is worth it; of others, ``unknowns``.
         status, iterations: how each ended and after how many steps tried.
         foreign: (B,) the matrix is not of these unknowns.
     """
@@ -120,65 +121,6 @@ class Step(NamedTuple):
     chi2: Tensor
     change: Tensor
     damping: Tensor
-
-
-class Judged(NamedTuple):
-    """What a strategy needs to know of a step (b,): accepted?, actual over predicted fall, relative fall of chi^2."""
-
-    accepted: Tensor
-    gain: Tensor
-    fall: Tensor
-
-
-class Strategy(Protocol):
-    """How damping changes and when a problem ends."""
-
-    first: float
-
-    def begin(self, batch: int, like: Tensor) -> None:
-        """Forget all and make room for a batch."""
-
-    def next(self, rows: Tensor, damping: Tensor, step: Judged) -> tuple[Tensor, Tensor]:
-        """Damping (b,) of the next step and whether (b,) there is none."""
-
-
-class Countdown:
-    """GALFIT's path: damping falls or rises tenfold, and ten insignificant iterations in a row are the end (probed).
-
-    Its refused steps with next to no damping differ by nothing; they are counted but not tried again.
-    """
-
-    first = 1e-2
-    insignificant = 1e-4  # relative fall of chi^2
-    patience = 10
-    noticeable = 1e-3  # damping that changes a step
-
-    def begin(self, batch: int, like: Tensor) -> None:
-        self.left = torch.full((batch,), self.patience + 1, dtype=torch.long, device=like.device)
-
-    def next(self, rows: Tensor, damping: Tensor, step: Judged) -> tuple[Tensor, Tensor]:
-        damping = damping * torch.where(step.accepted, 0.1, 10.0)
-        decades = torch.where(step.accepted, 0.0, (self.noticeable / damping).log10().round().clamp(min=0))
-        dull = ~step.accepted | (step.fall < self.insignificant)
-        self.left[rows] = torch.where(dull, self.left[rows] - 1 - decades.long(), self.patience + 1)
-        return damping * 10.0**decades, self.left[rows] <= 0
-
-
-class Gain:
-    """Damping by the gain ratio (Nielsen 1999, IMM-REP-1999-05); ends when many steps in a row led nowhere."""
-
-    nowhere = 1e-7  # relative fall of chi^2
-
-    def __init__(self, first: float = 1e-3, patience: int = 12) -> None:
-        self.first, self.patience = first, patience
-
-    def begin(self, batch: int, like: Tensor) -> None:
-        self.idle = torch.zeros(batch, dtype=torch.long, device=like.device)
-
-    def next(self, rows: Tensor, damping: Tensor, step: Judged) -> tuple[Tensor, Tensor]:
-        relaxed = (1 - (2 * step.gain.clamp(0, 1) - 1) ** 3).clamp(min=0.1)
-        self.idle[rows] = torch.where(step.fall > self.nowhere, 0, self.idle[rows] + 1)
-        return damping * torch.where(step.accepted, relaxed, 10.0), self.idle[rows] >= self.patience
 
 
 def minimise(
@@ -233,9 +175,9 @@ def minimise(
     run = _Run(start, rules)
     room, rows, waiting = room or len(start), run.everyone[:0], run.everyone
     while True:
-        run.settle(rows)
-        rows = rows[run.ends[rows] == RUNNING]  # here the host waits for the device
-        new, waiting = waiting.tensor_split([room - len(rows)])
+        rows, again = run.settle(rows)  # here the host waits for the device
+        new, waiting = waiting.tensor_split([room - len(rows) - len(again)])
+        new = torch.cat([again, new])
         if len(rows) + len(new) == 0:
             return run.solution()
         taken = run.advance(rows, new)
@@ -280,14 +222,22 @@ class _Run:
         self.rough = torch.full_like(self.refused, rules.quick is not None)  # the equations are
         rules.strategy.begin(batch, start)
 
-    def settle(self, rows: Tensor) -> None:
-        """End those (b,) that have come to their minimum, by the accurate equations."""
+    def settle(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Those (b,) that go on, and those that begin again there, by the accurate equations.
+
+        Those that have come to their minimum by the accurate equations end.
+        """
+        again = rows[:0]
         if self.rules.quick:
-            self._look_again(rows[self.rough[rows] & ~(self.left[rows] > self.rules.quick.above[rows])])
+            running = self.ends[rows] == RUNNING
+            near = running & self.rough[rows] & ~(self.left[rows] > self.rules.quick.above[rows])
+            rows, again = rows[~near], rows[near]
+            self.rough[again], self.chi2[again] = False, torch.inf
         tolerance, left = self.rules.tolerance[rows], self.left[rows]
         enough = torch.where(self.refused[rows], tolerance.maximum(self.rules.settled[rows]), tolerance)
         ready = ~(left > enough) | (self.chi2[rows] < NOTHING)  # chi^2 of exactly 0 makes it nan
         self._end(rows, ready, _code(Status.CONVERGED))
+        return rows[self.ends[rows] == RUNNING], again
 
     def advance(self, rows: Tensor, new: Tensor) -> Step:
         """Try a step of some problems (b,), and see where new ones (c,) begin."""
@@ -330,6 +280,7 @@ class _Run:
         undamped = torch.full_like(self.damping, UNDAMPED)
         last = self.unknowns + _step(self.unknowns, self.gradient, self.matrix, undamped, self.rules.limits)
         certain = (self.ends == _code(Status.CONVERGED)) & ~self.refused & last.isfinite().all(1)
+        certain &= self.left > NEGLIGIBLE * self.rules.tolerance
         reached = self.rules.limits.clamp(self.rules.canonical(last) if self.rules.canonical else last)
         return Solution(
             unknowns=self.unknowns,

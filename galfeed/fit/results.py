@@ -11,7 +11,7 @@ from torch import Tensor
 
 from galfeed.fit import lm
 from galfeed.fit.covariance import galfit_errors, inverse, usual_errors
-from galfeed.fit.equations import Asked
+from galfeed.fit.equations import Asked, Found
 from galfeed.fit.lm import Normal, Solution
 from galfeed.fit.params import Parameters
 from galfeed.fit.problem import Problem
@@ -24,26 +24,50 @@ ROUNDED = 1e-10  # eigenvalue of a normal matrix that partials in single precisi
 
 
 class Seen(NamedTuple):
-    """Matrices (B, P, P) of the true derivatives that a fit came by, and the unknowns (B, P) that they are of."""
+    """What a fit came by on its way: of each problem, at the last point it was seen at.
+
+    Args:
+        unknowns: (B, P) of the matrix.  matrix: (B, P, P) of the true derivatives.
+        shown: (B, P) unknowns of the image.  floor: (B,) threshold of effect there.  images: (B, H, W).
+    """
 
     unknowns: Tensor
     matrix: Tensor
+    shown: Tensor
+    floor: Tensor
+    images: np.ndarray
 
     @classmethod
-    def none(cls, unknowns: Tensor) -> Seen:
-        """Nothing yet; for unknowns like these."""
+    def none(cls, unknowns: Tensor, shape: tuple[int, int]) -> Seen:
+        """Nothing yet; for unknowns like these and images of this shape."""
         nothing = torch.full_like(unknowns, torch.nan)
-        return cls(nothing, torch.diag_embed(nothing))
+        images = np.empty((len(unknowns), *shape))
+        return cls(nothing, torch.diag_embed(nothing), nothing.clone(), torch.zeros_like(nothing[:, 0]), images)
 
-    def keep(self, rows: Tensor, unknowns: Tensor, matrix: Tensor) -> None:
-        """Those that are there."""
+    def show(self, asked: Asked, chi2: Tensor, images: Tensor) -> None:
+        """Keep the images where chi^2 has fallen."""
+        fallen = chi2 < asked.below
+        self.images[asked.rows[fallen].numpy()] = images[fallen].numpy()
+
+    def keep(self, asked: Asked, unknowns: Tensor, found: Found, *, shown: bool) -> None:
+        """Keep the rest, of these unknowns (b, P); ``shown``: the images have been."""
+        rows, matrix = asked.rows, found.true
         there = matrix.isfinite().flatten(1).all(1)
         self.unknowns[rows] = torch.where(there[:, None], unknowns, self.unknowns[rows])
         self.matrix[rows] = torch.where(there[:, None, None], matrix, self.matrix[rows])
+        if not shown:
+            return
+        fallen = found.normal.chi2 < asked.below
+        self.shown[rows] = torch.where(fallen[:, None], unknowns, self.shown[rows])
+        self.floor[rows] = torch.where(fallen, found.floor, self.floor[rows])
 
     def of(self, unknowns: Tensor) -> Tensor:
         """Which matrices (B,) are of these unknowns."""
         return (self.unknowns == unknowns).all(1) & self.matrix.isfinite().flatten(1).all(1)
+
+    def shows(self, unknowns: Tensor) -> Tensor:
+        """Which images (B,) are."""
+        return (self.shown == unknowns).all(1)
 
 
 def fitted(problem: Problem, own: Parameters, solution: Solution, attempts: list[int], seen: Seen) -> list[FitResult]:
@@ -118,7 +142,6 @@ class _Ends:
     @classmethod
     def of(cls, problem: Problem, own: Parameters, solution: Solution, seen: Seen, ndof: Tensor) -> _Ends:
         every = torch.arange(len(problem.jobs), device=problem.device)
-        images = np.empty((len(every), *problem.shape))
         turning = torch.tensor([spec.name == "pa" for spec in problem.scene.specs], device=problem.device)
 
         def at(unknowns: Tensor, rows: Tensor) -> tuple[list[Job], Tensor, Tensor]:
@@ -129,20 +152,28 @@ class _Ends:
 
         jobs, values, same = at(solution.ahead, every)
         near = ~solution.foreign & same & (not own.tied)
-        known = near & seen.of(solution.unknowns)
-        true, floor = _look(problem, own, values, every, ~known, images)
+        known, shown = near & seen.of(solution.unknowns), near & seen.shows(solution.ahead)
+        true = Normal(solution.chi2.clone(), torch.zeros_like(solution.unknowns), seen.matrix.clone())
+        floor = seen.floor.clone()
+
+        def look(rows: Tensor, partials: Tensor) -> None:
+            if len(rows):
+                found, floor[rows] = _look(problem, own, values[rows], rows, partials, seen.images)
+                for part, new in zip(true, found, strict=True):
+                    part[rows] = new
+
+        unseen = torch.nonzero(~(known & shown))[:, 0]
+        look(unseen, ~known[unseen])
         true.matrix[known] = seen.matrix[known]
         above = ~(true.chi2 <= solution.chi2 * (1 + ABOVE / ndof.clamp(min=1)))
         back = torch.nonzero(above & (solution.ahead != solution.unknowns).any(1))[:, 0]
         if len(back):  # the last step crossed a jump of the moved PSF
             again, values[back], same = at(solution.unknowns, back)
             near[back] &= same
-            found, floor[back] = _look(problem, own, values[back], back, torch.ones_like(above[back]), images)
+            look(back, torch.ones_like(above[back]))
             for row, job in zip(back.tolist(), again, strict=True):
                 jobs[row] = job
-            for part, new in zip(true, found, strict=True):
-                part[back] = new
-        return cls(jobs, values, near, true, floor, images)
+        return cls(jobs, values, near, true, floor, seen.images)
 
 
 def _look(
@@ -155,7 +186,11 @@ def _look(
     """
     limit = torch.where(partials, torch.inf, -torch.inf).to(values.dtype)
     asked = Asked(values, own.value_slopes(values), rows, limit, torch.zeros_like(limit))
-    normal, floor, _ = problem.equations.of(asked, own.moving, "true", images)
+
+    def show(asked: Asked, chi2: Tensor, drawn: Tensor) -> None:
+        images[asked.rows.cpu().numpy()] = drawn.cpu().numpy()
+
+    normal, floor, _ = problem.equations.of(asked, own.moving, "true", show)
     return normal, floor
 
 
