@@ -121,7 +121,7 @@ class Equations:
             moving: columns of the numbers that change with the unknowns.
             derivatives: how to differentiate.
             show: given the images.
-            roughly: with images that are no more accurate than their partial images, and products in their precision.
+            roughly: with images that are no more accurate than their partial images.
 
         Raises:
             torch.cuda.OutOfMemoryError: not even the images of one problem fit into the device's memory.
@@ -151,8 +151,8 @@ class Equations:
         chi2, floor = torch.empty_like(asked.below), torch.empty_like(asked.below)
         residual = torch.empty_like(self.data[: len(rows)])
         for some in steps(rows):
-            image, root = drawn.image[some], self.root[rows[some]]
-            torch.sub(self.data[rows[some]], image, out=residual[some]).mul_(root)
+            image, root = drawn.image[some], self.root.index_select(0, rows[some])
+            torch.sub(self.data.index_select(0, rows[some]), image, out=residual[some]).mul_(root)
             chi2[some] = residual[some].square().flatten(1).sum(1)
             floor[some] = (root * image).square_().flatten(1).sum(1).mul_(SINGLE**2)
         if show is not None:
@@ -160,17 +160,16 @@ class Equations:
         unknowns = slopes.shape[2]
         gradient, matrix = slopes.new_zeros(len(rows), unknowns), slopes.new_zeros(len(rows), unknowns, unknowns)
         true = torch.full_like(matrix, math.nan)
-        precision = self.scene.frame.partials if roughly else residual.dtype
         close = chi2 > asked.below - asked.close
-        for both, places in self._of_interest(chi2 < asked.below, close):
+        for both, places in [(False, None)] if roughly else self._of_interest(chi2 < asked.below, close):
             if not moving:
                 break
             found, own = drawn.partials(places, both), slice(None) if places is None else places
             by = product(found.slopes, slopes[own])
             if self.careful:
-                gradient[own], matrix[own] = self._moments(found, residual, rows, places, precision, by)
+                gradient[own], matrix[own] = self._moments(found, residual, rows, places, by)
                 continue
-            moments, products = self._moments(found, residual, rows, places, precision)
+            moments, products = self._moments(found, residual, rows, places)
             gradient[own] = (moments[:, :, None] * by).sum(1)
             matrix[own] = product(by.mT, product(products, by))
             if both and found.true is not None:
@@ -190,7 +189,7 @@ class Equations:
         if not host.is_cpu(wanted):
             return [(False, None)]
         kinds = ((both, torch.nonzero(wanted & (close == both))[:, 0]) for both in (False, True))
-        return [(both, places) for both, places in kinds if len(places)]
+        return [(both, places if len(places) < len(wanted) else None) for both, places in kinds if len(places)]
 
     def _moments(
         self,
@@ -198,21 +197,19 @@ class Equations:
         residual: Tensor,
         rows: Tensor,
         places: Tensor | None,
-        precision: torch.dtype,
         by: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Sums of planes times the residual (b, K) and times each other (b, K, K), weighted.
 
         Args:
             places: (b,) of those that are found among residual and rows; None: all.
-            precision: of the products.
             by: (b, K, P) to have those of P sums of planes.
         """
         count = found.slopes.shape[1] if by is None else by.shape[2]
         products = found.slopes.new_empty(len(found.slopes), count + 1, count + 1)
         for some, planes in zip(steps(found.slopes), found.planes, strict=True):
             at = some if places is None else places[some]
-            weighted = self._weighted(planes, self.root[rows[at]].to(precision), residual[at])
+            weighted = self._weighted(planes, self.root.index_select(0, rows[at]), residual[at])
             if by is not None:
                 parts = (weight[:, :, None] * weighted[:, :-1] for weight in by[some].unbind(2))
                 sums = [part.sum(1) for part in parts]  # a BLAS would round by place
@@ -226,7 +223,9 @@ class Equations:
         (batch, height, width), pixels = root.shape, root[0].numel()
         weighted = root.new_empty(batch, len(planes) + 1, -(-pixels // 8) * 8)
         weighted[..., pixels:] = 0.0
+        images = weighted[..., :pixels].unflatten(2, (height, width))
         for place, plane in enumerate(planes):
-            torch.mul(plane, root, out=weighted[:, place, :pixels].unflatten(1, (height, width)))
-        weighted[:, -1, :pixels] = residual.flatten(1)
+            images[:, place] = plane
+        images[:, :-1] *= root[:, None]
+        images[:, -1] = residual
         return weighted

@@ -24,7 +24,7 @@ LEAST_DAMPING, MOST_DAMPING = 1e-30, 1e10
 NOTHING = 1e-38  # a chi^2 that single precision, in which images are kept, cannot tell from 0
 RUNNING = -1
 UNDAMPED = 1e-12
-NEGLIGIBLE = 0.1  # of the tolerance: with less than this left a last step is not worth it
+NEGLIGIBLE = 0.01  # of the tolerance: with less than this left, (0.001 error bars)^2, a last step is not worth it
 SINGULAR = 1e-14  # smallest eigenvalue of a normal matrix scaled to unit diagonal
 
 

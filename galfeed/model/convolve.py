@@ -147,7 +147,7 @@ def centred(
     """
     moved = _moved_transforms(kernels, *at, size)
     spectra = _spectra(planes, odd, size)
-    products = moved.new_empty(len(pairs), *spectra.shape[1:3], moved.shape[3])
+    products = _columns(moved, len(pairs), *moved.shape[1:])
     place = 0
     for (kernel, turned), same in groupby(pairs, lambda pair: (pair[1], pair[0] < odd)):
         chosen = [plane for plane, _ in same]
@@ -175,6 +175,14 @@ def _moved_transforms(kernels: Tensor, column: Tensor, row: Tensor, size: tuple[
     lines = kernels.new_zeros(count, batch, height, size[1])
     lines.scatter_(3, x[None, :, None, :].expand_as(kernels), kernels)
     transformed = torch.fft.rfft(lines, dim=-1)
-    planes = transformed.new_zeros(count, batch, size[0], size[1] // 2 + 1)
+    planes = _columns(transformed, count, batch, size[0], size[1] // 2 + 1).zero_()
     planes[:, torch.arange(batch, device=kernels.device)[:, None], y] = transformed
     return along_columns(torch.fft.fft, planes)
+
+
+def _columns(like: Tensor, count: int, batch: int, height: int, width: int) -> Tensor:
+    """Empty planes (count, batch, height, width) whose columns lie side by side in the memory.
+
+    So they come from a transform along columns, and so they go into one without being copied.
+    """
+    return like.new_empty(count, batch, width, height).mT

@@ -139,9 +139,9 @@ def _means(
         found = ellipse.evaluate(nodes.x[pixel], nodes.y[pixel], _chosen(image), planes)
         share = nodes.share[pixel]
         inner.append(((image, pixel), [values.mul_(share).sum(1) for values in found]))
-    n, sample = near.used(sampled.counts)
-    share = near.share[n, sample]
-    outer = ellipse.evaluate(near.across[n, sample], near.along[n, sample], _listed, planes)
+    n = near.used(sampled.counts)
+    across, along, share = (table.gather(0, n) for table in (near.across, near.along, near.share))
+    outer = ellipse.evaluate(across, along, _listed, planes)
     (small,) = host.where_true(sampled.core > 0, int((cores > 0).sum()))
     central = _central(ellipse.take(small), sampled.core[small], cores[cores > 0], planes) if len(small) else []
     means = []
@@ -252,10 +252,9 @@ class Nearby:
     along: Tensor
     share: Tensor
 
-    def used(self, counts: Tensor) -> tuple[Tensor, Tensor]:
-        """Index of the tables for counts (B, P): N (B, S) and sample (S,)."""
-        n = counts.clamp(0, self.largest)[:, self.owner]
-        return n, torch.arange(len(self.owner), device=n.device)
+    def used(self, counts: Tensor) -> Tensor:
+        """Rows (B, S) of the tables for counts N (B, P)."""
+        return counts.clamp(0, self.largest).index_select(1, self.owner)
 
 
 @cache

@@ -198,17 +198,17 @@ class _Stage:
         names = (*(name for name in made.planes if name in ODD), *(name for name in made.planes if name not in ODD))
         precision, pairs = own.frame.partials, [(place, 0) for place in range(len(names))]
         outer = self.beyond.light(made.ellipse, names)
-        kept = own.ellipse.table.new_empty(len(names), len(own.row), *own.frame.shape, dtype=precision)
-        pieces = self._convolved(names, self.kernel, pairs, self.size.partials, precision, outer)
-        for planes, some in zip(pieces, steps(own.row), strict=True):
-            kept[:, some] = planes
+        pieces = [*self._convolved(names, self.kernel, pairs, self.size.partials, precision, outer)]
         slopes = _chosen(made.slopes, [made.planes.index(name) for name in names])
 
         def partials(rows: Tensor | None, both: bool) -> Partials:
-            chosen, by = (kept, slopes) if rows is None else (kept[:, rows], slopes[rows])
-            return Partials(by, (chosen[:, some].unbind() for some in steps(chosen[0])))
+            if rows is None:
+                return Partials(slopes, (planes.unbind() for planes in pieces))
+            chosen = torch.cat(pieces, 1)[:, rows]
+            return Partials(slopes[rows], (chosen[:, some].unbind() for some in steps(rows)))
 
-        return Picture(kept[names.index(IMAGE)].to(own.ellipse.dtype), partials)
+        image = torch.cat([planes[names.index(IMAGE)] for planes in pieces])
+        return Picture(image.to(own.ellipse.dtype), partials)
 
     def partials(self, image: Tensor, both: bool) -> Partials:
         """By the parameters wanted, of which the images are known."""
