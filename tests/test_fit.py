@@ -75,6 +75,22 @@ def test_a_batch_gives_what_its_members_give_alone():
             assert difference <= 1e-6 * alone.job.parameter(ref).error
 
 
+@pytest.mark.parametrize("free", [None, ()], ids=["all free", "disk fixed"])
+def test_a_fit_is_the_same_beside_one_that_is_drawn_in_another_way(free):
+    """Very flat galaxies are drawn on the general path, which does not know the true derivatives."""
+    fixed = {} if free is None else {"free": free}
+    tasks = []
+    for seed, q in enumerate((0.6, 0.08, 0.7)):
+        disk = component(3, "expdisk", xc=24.0, yc=20.0, rs=6.0, mag=17.0, q=q, **fixed)
+        own = job(component(1, "sersic", mag=16.0), SKY, disk, width=50, height=44)
+        tasks.append(Task(own, noisy(own, noise=2.0, seed=seed, psf=star())))
+    for together, task in zip(fit.run(tasks), tasks, strict=True):
+        alone = single(task)
+        assert (together.job, together.chi2, together.iterations) == (alone.job, alone.chi2, alone.iterations)
+        assert np.array_equal(together.covariance, alone.covariance)
+        assert np.array_equal(together.model, alone.model)
+
+
 def test_what_was_seen_where_a_fit_ends_is_not_drawn_again(monkeypatch):
     starts = [START, changed(START, c1_4=3.0), changed(START, c1_5=4.0, c1_3=15.0), changed(START, c1_9=0.5), GALAXY]
     tasks = [Task(j, noisy(GALAXY, noise=2.0, seed=s, psf=star())) for s, j in enumerate(starts)]

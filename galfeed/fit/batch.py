@@ -41,7 +41,8 @@ def run(
 ) -> list[FitResult]:
     """Fit or render tasks; those of one structure become one batch.
 
-    The result of a task does not depend on what it shares a batch with, to the last bit.
+    The result of a task does not depend on what it shares a batch with: to the last bit on one thread of a CPU, as the
+    command runs (``machine.prepare``), and but for rounding on several.
 
     Args:
         tasks: in any mix.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -63,11 +64,15 @@ def transforms(kernels: Tensor, shape: tuple[int, int]) -> Tensor:
     return along_columns(torch.fft.fft, padded)
 
 
-def along_columns(transform: Callable[..., Tensor], planes: Tensor) -> Tensor:
-    """A transform along the columns of planes (K, B, H, W), which rounds a single plane as it does any of several."""
+def along_columns(transform: Callable[..., Tensor], planes: Tensor, **options: Any) -> Tensor:
+    """A transform along the columns of planes (K, B, H, W), which rounds a single plane as it does any of several.
+
+    How it rounds depends on how the planes lie in the memory, too.
+    """
     if planes.shape[0] * planes.shape[1] == 1:
-        return transform(planes.expand(2, -1, -1, -1).contiguous(), dim=-2)[:1]
-    return transform(planes, dim=-2)
+        twice = planes.new_empty_strided((2, *planes.shape[1:]), (planes.numel(), *planes.stride()[1:])).copy_(planes)
+        return transform(twice, dim=-2, **options)[:1]
+    return transform(planes, dim=-2, **options)
 
 
 def convolve(
@@ -155,7 +160,7 @@ def centred(
         own = spectra[chosen[0] : chosen[-1] + 1]
         torch.mul(own, by, out=products[place : place + len(own)])
         place += len(own)
-    lines = along_columns(torch.fft.ifft, products)[..., : window[0], :]
+    lines = along_columns(torch.fft.ifft, products)[..., : window[0], :].contiguous()
     return torch.fft.irfft(lines, n=size[1], dim=-1)[..., : window[1]]
 
 
@@ -164,7 +169,7 @@ def _spectra(planes: Tensor, odd: int, size: tuple[int, int]) -> Tensor:
     lines = torch.fft.rfft(planes, dim=-1)  # the complex conjugates, as the lines are reversed
     if odd:
         lines[:odd] *= -1j
-    return torch.fft.irfft(lines, n=size[0], dim=-2, norm="forward")
+    return along_columns(torch.fft.irfft, lines, n=size[0], norm="forward")
 
 
 def _moved_transforms(kernels: Tensor, column: Tensor, row: Tensor, size: tuple[int, int]) -> Tensor:

@@ -135,7 +135,8 @@ class Partials(NamedTuple):
         slopes: (b, K, P) how much of each plane is in each of the P partial images.
         planes: the K planes, some of the images at a time, as many as :func:`steps` says; their precision may be
             single.
-        true: (b, K, P) the same for the true derivatives, where these are made of the same planes and were asked for.
+        true: (b, K, P) the same for the true derivatives, where these are made of the same planes and were asked for;
+            some nan for images where they are not, None if that is so for all.
     """
 
     slopes: Tensor

@@ -179,11 +179,11 @@ def _together(parts: Sequence[Tensor], pictures: Sequence[Picture]) -> Picture:
             picture.partials(None if rows is None else own, both) for picture, own in zip(pictures, local, strict=True)
         ]
         count = max(own.slopes.shape[1] for own in found)
-        true = [own.true for own in found if own.true is not None]
+        true = [torch.full_like(own.slopes, torch.nan) if own.true is None else own.true for own in found]
         return Partials(
             _padded([own.slopes for own in found], count)[place],
             _mixed(found, local, place, count, images[0].dtype),
-            _padded(true, count)[place] if len(true) == len(found) else None,
+            None if all(own.true is None for own in found) else _padded(true, count)[place],
         )
 
     return Picture(torch.cat(images)[order], partials)

@@ -165,6 +165,7 @@ class Scene:
         def partials(some: Tensor | None, both: bool = False) -> Partials:
             own = {number: picture.partials(some, both) for number, picture in pictures.items()}
             true = {number: found.true for number, found in own.items() if found.true is not None}
+            true |= {number: found.slopes for number, found in own.items() if not found.slopes.shape[2]}
             batch = values if some is None else some
             return Partials(
                 _spread({number: found.slopes for number, found in own.items()}, columns, wanted, batch),
