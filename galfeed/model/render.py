@@ -191,7 +191,10 @@ def _together(parts: Sequence[Tensor], pictures: Sequence[Picture]) -> Picture:
 
 def _padded(slopes: Sequence[Tensor], count: int) -> Tensor:
     """Slopes (b, K, P) one after the other, with the same number K of planes."""
-    return torch.cat([torch.nn.functional.pad(own, (0, 0, 0, count - own.shape[1])) for own in slopes])
+    padded = slopes[0].new_zeros(sum(map(len, slopes)), count, slopes[0].shape[2])
+    for own, rows in zip(slopes, padded.split([len(own) for own in slopes]), strict=True):
+        rows[:, : own.shape[1]] = own
+    return padded
 
 
 def _mixed(
