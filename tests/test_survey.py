@@ -93,6 +93,20 @@ def test_a_summary_names_what_failed(batch):
     assert "10 jobs" in last and "3 failed" in last
 
 
+def test_images_that_are_written_over_are_named(tmp_path):
+    """By another name of the folder, too; what is written to /dev/null is no loss."""
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "link").symlink_to("jobs")
+    outputs = {"a": "x.fits", "b": str(tmp_path / "link" / "x.fits"), "c": "c.fits", "d": "/dev/null", "e": "/dev/null"}
+    for seed, (name, output) in enumerate(outputs.items()):
+        stamp(tmp_path / "jobs", name, seed, P="2", B=output)
+    ran = galfeed(tmp_path, "jobs", "--outputs", "imgblock")
+    assert ran.returncode == 0
+    over, last = ran.stderr.splitlines()
+    assert over.startswith("1 image was written over by another job, such as that of jobs/a.feedme by jobs/b.feedme: ")
+    assert "5 jobs" in last and "0 failed" in last
+
+
 def test_the_catalogue_has_all_jobs_in_order(batch):
     folder, _ = batch
     table = Table.read(folder.parent / "all.fits", mask_invalid=False)

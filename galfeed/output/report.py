@@ -234,7 +234,15 @@ def _duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def survey(total: int, doubtful: int, failures: Sequence[str], warned: int, journal: str, seconds: float) -> str:
+def survey(
+    total: int,
+    doubtful: int,
+    failures: Sequence[str],
+    warned: int,
+    overwritten: Sequence[tuple[str, str]],
+    journal: str,
+    seconds: float,
+) -> str:
     """The summary of a batch.
 
     Args:
@@ -242,12 +250,17 @@ def survey(total: int, doubtful: int, failures: Sequence[str], warned: int, jour
         doubtful: how many of them have a result that is not to be trusted.
         failures: why others have none, a line each that begins with the menu.
         warned: how many have warnings.
+        overwritten: those whose image another one has written over, each with that other.
         journal: where these are.
         seconds: the batch took.
     """
     good = total - doubtful - len(failures)
     jobs = "1 job has" if warned == 1 else f"{warned} jobs have"
     notes = [f"{jobs} warnings: column 'warnings' of the catalogue, texts in {journal}"] if warned else []
+    if overwritten:
+        images = "1 image was" if len(overwritten) == 1 else f"{len(overwritten)} images were"
+        example = "such as that of {} by {}: expected an image, line B), of its own for each".format(*overwritten[0])
+        notes.append(f"{images} written over by another job, {example}")
     all_jobs = "1 job" if total == 1 else f"{total} jobs"
     head = f"{all_jobs} in {seconds:.1f} s: {good} good, {doubtful} doubtful, {len(failures)} failed"
     return "".join(f"{line}\n" for line in (*failures, *notes, head))

@@ -51,6 +51,7 @@ class Summary:
 
     Args:
         outcomes: one a job, in their order.
+        overwritten: jobs whose image another one has written over, each with that other.
         trouble: why there is no catalogue, though there should be one.
         journal: where it is.
         workers: how many processes there were.
@@ -59,6 +60,7 @@ class Summary:
     """
 
     outcomes: tuple[Outcome, ...]
+    overwritten: tuple[tuple[Entry, Entry], ...]
     trouble: str
     journal: Path
     workers: int
@@ -142,7 +144,7 @@ def run(
         log.close()
     wall = time.monotonic() - start
     ended = tuple(outcomes[entry.index] for entry in entries)
-    return Summary(ended, trouble, path, workers, wall, made.clock.phases)
+    return Summary(ended, _overwritten(entries, ended), trouble, path, workers, wall, made.clock.phases)
 
 
 def _cores() -> int:
@@ -198,6 +200,19 @@ def _units(left: Sequence[Entry], state: State, most: int, workers: int) -> Iter
         chunk = tuple(left[start : start + size])
         yield Unit(chunk, {e.index: state.intents[e.index] for e in chunk if e.index in state.intents})
         start += size
+
+
+def _overwritten(entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> tuple[tuple[Entry, Entry], ...]:
+    """Jobs whose image another one has written over, each with that other: in one folder the next that wrote it."""
+    holder: dict[str, Entry] = {}
+    pairs = []
+    for outcome in outcomes:
+        entry, image = entries[outcome.index], os.path.realpath(outcome.output)
+        if outcome.output and os.path.isfile(image):  # not a device, such as /dev/null
+            if image in holder:
+                pairs.append((holder[image], entry))
+            holder[image] = entry
+    return tuple(pairs)
 
 
 def _rows(entries: Sequence[Entry], state: State, outcomes: dict[int, Outcome]) -> Iterator[Row]:

@@ -64,6 +64,7 @@ class Outcome:
         doubtful: there is a result, not to be trusted.
         warnings: how many.
         message: why there is no result.
+        output: the image, relative to the current directory; empty if none is written.
     """
 
     index: int
@@ -72,10 +73,12 @@ class Outcome:
     doubtful: bool
     warnings: int
     message: str
+    output: str
 
     @classmethod
     def of(cls, index: int, row: Row) -> Outcome:
-        return cls(index, row["status"], row["exit_code"], row["doubtful"], row["warnings"] or 0, row["message"] or "")
+        warnings, message, output = row["warnings"] or 0, row["message"] or "", row["output"] or ""
+        return cls(index, row["status"], row["exit_code"], row["doubtful"], warnings, message, output)
 
 
 Jobs = list[Loaded | Failure]
