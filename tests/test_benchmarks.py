@@ -191,3 +191,39 @@ def test_what_a_gpu_would_be_asked_for_is_counted(tmp_path: Path) -> None:
     assert int(operations) > 100
     # model and partials of 32 x 32 pixels in double precision are the least that is written and read
     assert float(megabytes) > 8 * 32**2 * 8 * 2 / 1e6
+
+
+def test_jobs_alone_and_together_are_compared(tmp_path: Path) -> None:
+    make_set.make(make_set.Set(tmp_path / "set", "sersic", 64, 25, 7, False), 2, 1)
+    script = [sys.executable, str(BENCHMARKS / "alone.py"), str(tmp_path / "set")]
+    ran = subprocess.run(
+        script, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(BENCHMARKS.parent)}
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "\n2 of 2 the same to the last bit; largest difference 0\n" in ran.stdout
+
+
+def test_a_difference_between_alone_and_together_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    alone = _script("alone")
+    make_set.make(make_set.Set(tmp_path, "sersic", 64, 25, 7, False), 1, 1)
+    (one,) = fit.run([alone.task(tmp_path / _truth(tmp_path)[0]["menu"])])
+    assert alone.differing(one, one) == [] and alone.apart(one, one) == 0.0
+    place = one.free[0]
+    parameter = one.job.parameter(place)
+    moved = replace(one, job=one.job.updated({place: replace(parameter, value=parameter.value + parameter.error)}))
+    assert alone.differing(one, moved) == ["job"] and alone.apart(one, moved) == pytest.approx(1.0)
+    off = replace(one, covariance=one.covariance * (1 + 1e-15))
+    assert alone.differing(one, off) == ["covariance"] and alone.apart(one, off) == 0.0
+
+
+def test_a_catalogue_of_many_rows_is_measured(tmp_path: Path) -> None:
+    make_set.make(make_set.Set(tmp_path / "set", "sersic", 64, 25, 7, False), 2, 1)
+    journal = tmp_path / "journal"
+    assert main([str(tmp_path / "set"), "--outputs", "none", "--workers", "1", "--journal", str(journal)]) == 0
+    script = [sys.executable, str(BENCHMARKS / "catalogue.py"), str(journal), "--number", "5", "--format", "csv"]
+    ran = subprocess.run(
+        script, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(BENCHMARKS.parent)}
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines()[-1].startswith("| 5 | csv | ")

@@ -107,18 +107,20 @@ MAY_IMPORT = {
     "survey.entries": "errors options output.files",
     "survey.rows": "job onejob output.header output.names output.record result survey.entries tables",
     "survey.catalog": "errors output.files survey.rows",
-    "survey.journal": "errors options output.files output.fitlog survey.entries survey.rows",
-    "survey.numbers": "onejob output.files output.fitlog output.restart survey.journal survey.rows",
+    "survey.state": "output.fitlog survey.rows",
+    "survey.journal": "errors options output.files survey.entries survey.rows survey.state",
+    "survey.numbers": "onejob output.files output.fitlog output.restart survey.journal survey.rows survey.state",
     "survey.parcel": "",
     "survey.devices": "errors",
-    "survey.stages": "clock errors fit onejob options result survey.entries survey.journal survey.numbers survey.rows",
+    "survey.stages": "clock errors fit onejob options result survey.entries survey.journal survey.numbers survey.rows "
+    "survey.state",
     "survey.worker": "clock errors machine onejob options survey.entries survey.journal survey.parcel survey.stages",
     "survey.turns": "survey.entries",
     "survey.process": "options survey.journal survey.parcel survey.stages survey.worker",
     "survey.pool": "clock errors machine options survey.entries survey.journal survey.parcel survey.process "
-    "survey.rows survey.stages survey.turns survey.worker",
+    "survey.rows survey.stages survey.state survey.turns survey.worker",
     "survey": "errors options survey.catalog survey.devices survey.entries survey.journal survey.pool survey.rows "
-    "survey.stages survey.worker",
+    "survey.stages survey.state survey.worker",
     "cli": "check clock errors feedme.menu fit machine onejob options output.names output.report result survey "
     "survey.devices",
     "__main__": "cli",

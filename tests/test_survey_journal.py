@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,9 @@ from galfeed.errors import GalfeedError
 from galfeed.options import parse
 from galfeed.output import files, restart
 from galfeed.survey import entries, journal, pool, stages
-from galfeed.survey.journal import Journal, state_of
+from galfeed.survey.journal import Journal
 from galfeed.survey.stages import Unit
+from galfeed.survey.state import State
 
 WORDS = (".", "--json", "-outsig", "--journal", "../journal")
 
@@ -97,7 +99,11 @@ def whole(fitted, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         assert work(fitted, resume=False) == [0, 1, 2]
-    return tree(folder), state_of(folder.parent / "journal").rows
+    return tree(folder), rows_of(State(folder.parent / "journal"))
+
+
+def rows_of(state: State) -> dict[int, object]:
+    return dict(zip(state.ended, state.rows(state.ended), strict=True))
 
 
 def test_an_interruption_at_any_change_of_a_file_leaves_no_trace(fitted, whole, folder):
@@ -118,8 +124,8 @@ def test_an_interruption_at_any_change_of_a_file_leaves_no_trace(fitted, whole, 
         # a file that is about to take the place of another has a hidden name for a moment
         left = {name: content for name, content in tree(folder).items() if not name.startswith(".galfeed-")}
         assert left == whole[0], moment
-        state = state_of(Path("../journal"))
-        assert state.rows == whole[1] and not state.intents
+        state = State(Path("../journal"))
+        assert rows_of(state) == whole[1] and not state.intents
         assert work(fitted, resume=True) == []
     assert moment > 3 * 2 * 7
 
@@ -154,7 +160,7 @@ def test_a_restart_file_of_another_run_is_left_alone(fitted, folder):
         Deadline(patch, 7)  # after the intent
         with pytest.raises(Killed):
             work(fitted, resume=False)
-    assert state_of(Path("../journal")).intents[0].restart == "galfit.01"
+    assert State(Path("../journal")).intents[0].restart == "galfit.01"
     Path("galfit.01").write_text("mine")
     work(fitted, resume=True)
     assert Path("galfit.01").read_text() == "mine"
@@ -175,10 +181,10 @@ def test_a_torn_record_spoils_no_other(fitted, whole, folder):
 
 def test_failed_jobs_are_tried_again(fitted, folder):
     work(fitted, resume=False)
-    log, state = Journal(Path("../journal")), state_of(Path("../journal"))
-    row = state.rows[1] | {"status": "failed", "exit_code": 2}
-    log.failed(1, row)
-    state = state_of(Path("../journal"))
+    log, state = Journal(Path("../journal")), State(Path("../journal"))
+    (row,) = state.rows([1])
+    log.failed(1, row | {"status": "failed", "exit_code": 2})
+    state = State(Path("../journal"))
     assert [entry.index for entry in survey._left(entries.find(parse([*WORDS])), state, log)] == [1]
 
 
@@ -215,3 +221,39 @@ def test_a_journal_in_use_is_refused(fitted, folder, monkeypatch):
             work(fitted, resume=True)
         assert time.monotonic() - start < 5
         other.stdin.close()
+
+
+def test_a_state_goes_on_from_where_it_has_read(fitted, whole, folder):
+    """As a run does whose process has died; a record that is being written is read when it is complete."""
+    work(fitted, resume=False)
+    text = Path("../journal").read_bytes()
+    part = Path("../part")
+    for cut in range(text.index(b"\n"), len(text), 97):
+        part.write_bytes(text[:cut])
+        state = State(part)
+        part.write_bytes(text)
+        state.look()
+        assert rows_of(state) == whole[1] and not state.intents and not state.failed
+    state.forget(1)
+    assert [*state.rows([2, 1])] == [whole[1][2], None]
+    state.look()
+    assert {*state.ended} == {0, 2}
+
+
+def test_rows_stay_in_the_file(tmp_path):
+    """A run of a million jobs could not hold them."""
+    size = 2**20
+    lines = [
+        {"intent": 0, "restart": None, "digest": "", "log": [0, None], "row": {"message": "x" * size}},
+        {"done": 0},
+    ]
+    lines += [{"done": 1, "row": {"message": "y" * size}}, {"failed": 2, "row": {"message": "z" * size}}]
+    (tmp_path / "journal").write_text("\n".join(map(json.dumps, lines)))
+    tracemalloc.start()
+    try:
+        state = State(tmp_path / "journal")
+        assert tracemalloc.get_traced_memory()[0] < size / 10
+    finally:
+        tracemalloc.stop()
+    assert [row["message"][0] for row in state.rows([2, 0, 1])] == ["z", "x", "y"]
+    assert state.failed == {2} and {*state.ended} == {0, 1, 2}

@@ -16,10 +16,11 @@ from galfeed.errors import GalfeedError
 from galfeed.options import Options
 from galfeed.survey import catalog, devices, journal, pool, rows, worker
 from galfeed.survey.entries import Entry, find
-from galfeed.survey.journal import Journal, State
+from galfeed.survey.journal import Journal
 from galfeed.survey.pool import Pipeline, Plan, Pool
 from galfeed.survey.rows import Row
 from galfeed.survey.stages import Outcome, Unit
+from galfeed.survey.state import State
 
 __all__ = ["Entry", "Interrupted", "Outcome", "Summary", "find", "run"]
 
@@ -110,7 +111,7 @@ def run(
         warn(f"{path}: there is no journal to go on with: all jobs are done from the beginning")
     try:
         left = _left(entries, state, log)
-        outcomes = {index: Outcome.of(index, row) for index, row in state.rows.items()}
+        outcomes = {outcome.index: outcome for outcome in pool.outcomes(state.ended, state)}
         for outcome in outcomes.values():
             follow(outcome)
 
@@ -125,19 +126,20 @@ def run(
             workers = max(workers - len(targets), 1)
             units = [*_units(left, state, READ, workers)]
             workers = min(workers, max(len(units), 1))
-            made = Pipeline(Plan(entries, units, asked, log, hear, workers), targets, asked.chunk or TOGETHER)
+            made = Pipeline(Plan(entries, units, asked, log, state, hear, workers), targets, asked.chunk or TOGETHER)
             workers += len(targets)
         else:
             units = [*_units(left, state, asked.chunk or CHUNK, 0 if asked.chunk or workers == 1 else workers)]
             workers = min(workers, len(units))
-            made = Pool(Plan(entries, units, asked, log, hear, workers))
+            made = Pool(Plan(entries, units, asked, log, state, hear, workers))
         with _interruptible():
             made.run(catalog.prepare if asked.catalog is not None else lambda: None)
         trouble = ""
         if asked.catalog is not None:
             try:
                 with made.clock.phase("catalogue"):
-                    catalog.write(asked.catalog, _rows(entries, log.state(), outcomes))
+                    state.look()
+                    catalog.write(asked.catalog, _rows(entries, state, outcomes))
             except GalfeedError as error:
                 trouble = str(error)
     finally:
@@ -179,8 +181,8 @@ def _is_main() -> bool:
 
 def _left(entries: Sequence[Entry], state: State, log: Journal) -> list[Entry]:
     """The jobs that are still to be done; those that have failed are tried again."""
-    for index in [index for index, row in state.rows.items() if row["status"] == rows.FAILED]:
-        del state.rows[index]
+    for index in [*state.failed]:
+        state.forget(index)
     return [entry for entry in entries if not pool.settle(entry, state, log)]
 
 
@@ -217,6 +219,6 @@ def _overwritten(entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> tuple
 
 def _rows(entries: Sequence[Entry], state: State, outcomes: dict[int, Outcome]) -> Iterator[Row]:
     """All rows in order; of a job whose row could not be put down, what is known."""
-    for entry in entries:
+    for entry, row in zip(entries, state.rows(entry.index for entry in entries), strict=True):
         outcome = outcomes[entry.index]
-        yield state.rows.get(entry.index) or rows.failed(entry, outcome.code, outcome.message)
+        yield row or rows.failed(entry, outcome.code, outcome.message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import math
+from array import array
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,15 @@ UNITS = {"ADU": "adu", "ADU/pix": "adu / pix"}
 
 PARTS = {"": "value", "_ERR": "error", "_STDERR": "standard_error", "_STATE": "state", "_SUSPECT": "suspicious"}
 """What is put behind the keyword of a number, and the field of :class:`Number` that the column holds."""
+
+KINDS = {"state": str, "suspicious": bool}
+"""Of fields that are no plain numbers."""
+
+NOTHING: dict[type, Any] = {float: math.nan, str: "", bool: False, int: -(2**63)}
+"""What stands for None while a column grows."""
+
+CODES = {float: "d", bool: "b", int: "q"}
+"""Of the module ``array``."""
 
 WITH_UNIT = ("value", "error", "standard_error")
 
@@ -65,46 +75,63 @@ def table(rows: Iterable[Row]) -> Table:
     """The table of the rows: first what all have, then the numbers by component, absent ones masked or NaN."""
     from astropy.table import Table
 
-    plain: dict[str, list[Any]] = {word: [] for word in PLAIN}
-    numbers: dict[str, dict[int, Number]] = {}
+    plain = {word: _Column(kind) for word, kind in PLAIN.items()}
+    numbers: dict[str, dict[str, _Column]] = {}
+    units: dict[str, str] = {}
     count = 0
     for row in rows:
-        for word, values in plain.items():
-            values.append(row[word])
-        for word, number in row["values"].items():
-            numbers.setdefault(word, {})[count] = Number(*number)
+        for word, column in plain.items():
+            column.put(count, row[word])
+        for word, values in row["values"].items():
+            number = Number(*values)
+            if word not in numbers:
+                numbers[word] = {field: _Column(KINDS.get(field, float)) for field in PARTS.values()}
+                units[word] = number.unit
+            for field, column in numbers[word].items():
+                column.put(count, getattr(number, field))
         count += 1
     made = Table(meta={"PROGRAM": f"galfeed {__version__}"})
-    for word, values in plain.items():
-        made[word] = _column(values, PLAIN[word])
+    for word in PLAIN:
+        made[word] = plain.pop(word).made(count)
     for word in sorted(numbers, key=lambda word: int(word.partition("_")[0])):
-        found = numbers[word]
-        unit = next(iter(found.values())).unit
+        unit, columns = units[word], numbers.pop(word)
         for ending, field in PARTS.items():
-            kind = str if field == "state" else bool if field == "suspicious" else float
-            column = _column([getattr(found[i], field) if i in found else None for i in range(count)], kind)
-            made[word + ending] = column
+            made[word + ending] = columns.pop(field).made(count)
             if unit and field in WITH_UNIT:
                 made[word + ending].unit = UNITS.get(unit, unit)
     return made
 
 
-def _column(values: list[Any], kind: type) -> np.ndarray:
-    """Values of one kind, None where there is none: NaN, an empty word, False, or a masked whole number."""
-    if kind is float:
-        return np.array([math.nan if value is None else value for value in values], dtype=float)
-    if kind is str:
-        return np.array([_ascii(value or "") for value in values] or [""], dtype=str)[: len(values)]
-    if kind is bool:
-        return np.array([bool(value) for value in values], dtype=bool)
-    missing = [value is None for value in values]
-    whole = np.array([value or 0 for value in values], dtype=np.int64)
-    return np.ma.array(whole, mask=missing) if any(missing) else whole
+class _Column:
+    """Values of one kind, in little memory.  None, or nothing: NaN, an empty word, False, a masked whole number."""
 
+    def __init__(self, kind: type) -> None:
+        self.kind, self.nothing = kind, NOTHING[kind]
+        self.values: Any = [] if kind is str else array(CODES[kind])
+        self.last = ("", "")
 
-def _ascii(text: str) -> str:
-    """A text that every format can hold."""
-    return text.encode("ascii", "backslashreplace").decode()
+    def put(self, place: int, value: Any) -> None:
+        """Put a value in its place, behind those that were put before."""
+        self._fill(place)
+        self.values.append(self.nothing if value is None else self._ascii(value) if self.kind is str else value)
+
+    def made(self, count: int) -> np.ndarray:
+        """So many values."""
+        self._fill(count)
+        if self.kind is str:
+            return np.array(self.values or [""], dtype=str)[:count]
+        found: np.ndarray = np.array(self.values).astype(self.kind)
+        missing = found == self.nothing
+        return np.ma.array(np.where(missing, 0, found), mask=missing) if self.kind is int and missing.any() else found
+
+    def _fill(self, place: int) -> None:
+        self.values.extend([self.nothing] * (place - len(self.values)))
+
+    def _ascii(self, text: str) -> str:
+        """A text that every format can hold; the one before, if it is the same, is not held twice."""
+        if text != self.last[0]:
+            self.last = (text, text.encode("ascii", "backslashreplace").decode())
+        return self.last[1]
 
 
 def _encoded(made: Table, kind: str) -> bytes:

@@ -14,21 +14,21 @@ outputs; else the job is done again, under the same name.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from galfeed import __version__
 from galfeed.errors import GalfeedError, OutputError
 from galfeed.options import Options
-from galfeed.output import files, fitlog
+from galfeed.output import files
 from galfeed.survey.entries import Entry
 from galfeed.survey.rows import Row
+from galfeed.survey.state import Intent, State, digest_of
 
 FORMAT = 1
 DEFAULT = "galfeed.journal"
@@ -38,71 +38,6 @@ PATIENCE = 10.0
 
 RESULTS = ("mode", "max_iterations", "noskyest", "skyped", "skyrms", "outsig", "exact", "cwd", "device", "dtype")
 """Options that change what is written, beside the wanted outputs."""
-
-ENTRY = f"{fitlog.RULE}\n\nInput image".encode()
-
-
-class Intent(NamedTuple):
-    """What is about to be written for a job.
-
-    Args:
-        row: of the catalogue.
-        restart: the name of the restart file; None if there is none.
-        digest: of its text.
-        size: of ``fit.log``, bytes, before.
-        entry: length and digest of what is appended to it; None if nothing is.
-    """
-
-    row: Row
-    restart: str | None
-    digest: str
-    size: int
-    entry: tuple[int, str] | None
-
-    def logged(self, folder: Path) -> bool:
-        """Whether ``fit.log`` holds the entry."""
-        if self.entry is None:
-            return False
-        length, digest = self.entry
-        tail = log_tail(folder, self.size)
-        start = tail.find(ENTRY)
-        while start >= 0:
-            if digest_of(tail[start : start + length]) == digest:
-                return True
-            start = tail.find(ENTRY, start + 1)
-        return False
-
-
-class State:
-    """What a journal says.
-
-    Args:
-        header: of the run; None if the journal has none.
-        rows: of jobs that are done or have failed, by index.
-        intents: of jobs that are neither.
-    """
-
-    def __init__(self, records: Iterator[dict[str, Any]]) -> None:
-        self.header: dict[str, Any] | None = None
-        self.rows: dict[int, Row] = {}
-        self.intents: dict[int, Intent] = {}
-        for record in records:
-            if "journal" in record:
-                self.header = record
-            elif "intent" in record:
-                size, entry = record["log"]
-                index = record["intent"]
-                self.rows.pop(index, None)
-                self.intents[index] = Intent(
-                    record["row"], record["restart"], record["digest"], size, tuple(entry) if entry else None
-                )
-            elif "done" in record:
-                index = record["done"]
-                intent = self.intents.pop(index, None)
-                self.rows[index] = record["row"] if intent is None else intent.row
-            elif "failed" in record:
-                self.intents.pop(record["failed"], None)
-                self.rows[record["failed"]] = record["row"]
 
 
 class Journal:
@@ -135,23 +70,15 @@ class Journal:
         if written < len(data):
             raise OutputError(f"{self.path}: cannot be written: no space left on device")
 
-    def intent(self, index: int, intent: Intent, said: Sequence[str]) -> None:
+    def intent(self, index: int, intent: Intent, row: Row, said: Sequence[str]) -> None:
         record = {"intent": index, "restart": intent.restart, "digest": intent.digest}
-        self.put(record | {"log": [intent.size, intent.entry], "said": list(said), "row": intent.row})
+        self.put(record | {"log": [intent.size, intent.entry], "said": list(said), "row": row})
 
     def done(self, index: int, row: Row | None = None, said: Sequence[str] = ()) -> None:
         self.put({"done": index} | ({} if row is None else {"said": list(said), "row": row}))
 
     def failed(self, index: int, row: Row) -> None:
         self.put({"failed": index, "row": row})
-
-    def state(self) -> State:
-        return state_of(self.path)
-
-
-def state_of(path: Path) -> State:
-    """What a journal says; nothing if there is no header."""
-    return State(_records(path.read_bytes()))
 
 
 def open_journal(path: Path, entries: Sequence[Entry], asked: Options) -> tuple[Journal, State, bool]:
@@ -167,19 +94,15 @@ def open_journal(path: Path, entries: Sequence[Entry], asked: Options) -> tuple[
     """
     header = _header(entries, asked)
     try:
-        state = State(iter(()))
         if path.exists():
             _wait_until_free(path)
-            state = state_of(path)
-            if not asked.resume or state.header is None:
-                os.replace(path, path.with_name(path.name + OLD))
-        resumed = asked.resume and state.header is not None
-        if resumed:
-            _check_same(path, state.header or {}, header)
-        else:
-            state = State(iter(()))
-            files.create(path, json.dumps(header, separators=(",", ":")).encode())
-        return Journal(path), state, resumed
+            state = State(path) if asked.resume else None
+            if state is not None and state.header is not None:
+                _check_same(path, state.header, header)
+                return Journal(path), state, True
+            os.replace(path, path.with_name(path.name + OLD))
+        files.create(path, json.dumps(header, separators=(",", ":")).encode())
+        return Journal(path), State(path), False
     except OSError as error:
         raise GalfeedError(f"{path}: the journal cannot be written: {files.reason(error)}; see --journal") from None
 
@@ -189,37 +112,6 @@ def name_of(asked: Options) -> Path:
     if asked.journal is not None:
         return Path(asked.journal)
     return Path(asked.catalog + SUFFIX) if asked.catalog is not None else Path(DEFAULT)
-
-
-def digest_of(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
-
-
-def log_tail(folder: Path, start: int) -> bytes:
-    """What ``fit.log`` holds from a byte on."""
-    try:
-        with open(folder / fitlog.NAME, "rb") as log:
-            log.seek(start)
-            return log.read()
-    except FileNotFoundError:
-        return b""
-
-
-def log_size(folder: Path) -> int:
-    try:
-        return os.path.getsize(folder / fitlog.NAME)
-    except FileNotFoundError:
-        return 0
-
-
-def _records(data: bytes) -> Iterator[dict[str, Any]]:
-    for line in data.split(b"\n"):
-        try:
-            record = json.loads(line)
-        except ValueError:  # blank, or cut off by the end of a process
-            continue
-        if isinstance(record, dict):
-            yield record
 
 
 def _header(entries: Sequence[Entry], asked: Options) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from galfeed.onejob import Numbers
 from galfeed.output import files, fitlog, restart
-from galfeed.survey.journal import Intent, Journal, digest_of, log_size, log_tail
+from galfeed.survey.journal import Journal
 from galfeed.survey.rows import Row
+from galfeed.survey.state import Intent, digest_of, log_size, log_tail
 
 
 class JournaledNumbers(Numbers):
@@ -81,7 +82,7 @@ class JournaledNumbers(Numbers):
         data = encoded(entry)
         size = log_size(folder) if self.earlier is None else self.earlier.size
         ending = (len(data), digest_of(data)) if data else None
-        self.journal.intent(self.index, Intent(self.row(name), name, digest, size, ending), self.said)
+        self.journal.intent(self.index, Intent(name, digest, size, ending), self.row(name), self.said)
         self.intended = True
 
     def _is_own(self, path: Path) -> bool:

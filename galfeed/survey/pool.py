@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -15,9 +15,10 @@ from galfeed.errors import GalfeedError, legible
 from galfeed.options import Options
 from galfeed.survey import parcel, process, rows
 from galfeed.survey.entries import Entry
-from galfeed.survey.journal import Journal, State
+from galfeed.survey.journal import Journal
 from galfeed.survey.process import Task, Worker
 from galfeed.survey.stages import Outcome, Unit
+from galfeed.survey.state import State
 from galfeed.survey.turns import Turns
 from galfeed.survey.worker import Broken, Done, Message, Ready
 
@@ -52,6 +53,7 @@ class Plan:
         units: those that are left, in order.
         asked: the options.
         journal: where what is done is put down.
+        state: what it says.
         follow: told each outcome, and None from time to time.
         workers: how many processes.
     """
@@ -60,6 +62,7 @@ class Plan:
     units: Sequence[Unit]
     asked: Options
     journal: Journal
+    state: State
     follow: Callable[[Outcome | None], None]
     workers: int
 
@@ -68,7 +71,8 @@ class Pool:
     """Runs units in worker processes, each from its files to its files."""
 
     def __init__(self, plan: Plan) -> None:
-        self.entries, self.asked, self.journal, self.follow = plan.entries, plan.asked, plan.journal, plan.follow
+        self.entries, self.asked, self.follow = plan.entries, plan.asked, plan.follow
+        self.journal, self.state = plan.journal, plan.state
         self.pending = deque(plan.units)
         self.open = {entry.index for unit in plan.units for entry in unit.entries}
         self.turns = Turns(entry for unit in plan.units for entry in unit.entries)
@@ -209,12 +213,12 @@ class Pool:
 
     def _left(self, unit: Unit) -> list[Entry]:
         """The jobs of a unit that are not done, by the journal."""
-        state = self.journal.state()
-        left = [entry for entry in unit.entries if entry.index in self.open]
-        for entry in list(left):
-            if settle(entry, state, self.journal):
-                left.remove(entry)
-                self._settle(Outcome.of(entry.index, state.rows[entry.index]))
+        state = self.state
+        state.look()
+        open_still = [entry for entry in unit.entries if entry.index in self.open]
+        left = [entry for entry in open_still if not settle(entry, state, self.journal)]
+        for outcome in outcomes([entry.index for entry in open_still], state):
+            self._settle(outcome)
         unit.earlier.update({entry.index: state.intents[entry.index] for entry in left if entry.index in state.intents})
         return left
 
@@ -331,14 +335,22 @@ def left_alone(left: Sequence[Entry], unit: Unit) -> list[Unit]:
 
 def settle(entry: Entry, state: State, journal: Journal) -> bool:
     """Whether a job is done: the journal says so, or all of its outputs are there, which is then put down."""
-    if entry.index in state.rows:
+    if entry.index in state.ended:
         return True
     intent = state.intents.get(entry.index)
     if intent is None or not intent.logged(entry.folder):
         return False
     journal.done(entry.index)
-    state.rows[entry.index] = state.intents.pop(entry.index).row
+    state.finish(entry.index)
     return True
+
+
+def outcomes(indices: Iterable[int], state: State) -> Iterator[Outcome]:
+    """How those of the jobs that have ended did."""
+    ended = [index for index in indices if index in state.ended]
+    for index, row in zip(ended, state.rows(ended), strict=True):
+        assert row is not None
+        yield Outcome.of(index, row)
 
 
 def _cause(code: int | None) -> str:

@@ -16,9 +16,10 @@ from galfeed.options import Options
 from galfeed.result import FitResult
 from galfeed.survey import rows
 from galfeed.survey.entries import Entry
-from galfeed.survey.journal import Intent, Journal
+from galfeed.survey.journal import Journal
 from galfeed.survey.numbers import JournaledNumbers
 from galfeed.survey.rows import Row
+from galfeed.survey.state import Intent
 
 if TYPE_CHECKING:
     from galfeed.fit.problem import Task
