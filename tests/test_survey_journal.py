@@ -234,6 +234,7 @@ def test_a_state_goes_on_from_where_it_has_read(fitted, whole, folder):
         part.write_bytes(text)
         state.look()
         assert rows_of(state) == whole[1] and not state.intents and not state.failed
+    part.unlink()  # somebody tidies up
     state.forget(1)
     assert [*state.rows([2, 1])] == [whole[1][2], None]
     state.look()

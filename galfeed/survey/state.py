@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import weakref
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,8 +48,13 @@ class Intent(NamedTuple):
 class State:
     """What a journal says.  The rows stay in it until they are asked for: a million would fill the memory.
 
+    It holds the file open, so that it does not matter if somebody removes it.
+
     Args:
         path: of the journal.
+
+    Raises:
+        OSError: it cannot be read.
 
     Attributes:
         header: of the run; None if the journal has none.
@@ -57,7 +63,8 @@ class State:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self._file)
         self.header: dict[str, Any] | None = None
         self.failed: set[int] = set()
         self.intents: dict[int, Intent] = {}
@@ -73,7 +80,7 @@ class State:
 
     def look(self) -> None:
         """Read what has been appended since."""
-        with open(self.path, "rb") as journal:
+        with open(self._file, "rb", closefd=False) as journal:
             journal.seek(self._end)
             for line in journal:
                 start, end = self._end, self._end + len(line)
@@ -119,7 +126,7 @@ class State:
 
     def rows(self, indices: Iterable[int]) -> Iterator[Row | None]:
         """Rows of jobs; None for one that has not ended."""
-        with open(self.path, "rb") as journal:
+        with open(self._file, "rb", closefd=False) as journal:
             for index in indices:
                 start = self._rows.get(index)
                 if start is None:
