@@ -143,7 +143,7 @@ def _batch(asked: Options) -> int:
             sum(o.doubtful for o in summary.outcomes),
             failures,
             sum(o.warnings > 0 for o in summary.outcomes),
-            [(lost.menu, other.menu) for lost, other in summary.overwritten],
+            [(one.menu, other.menu) for one, other in summary.overwritten],
             str(summary.journal),
             summary.wall,
         )

@@ -107,7 +107,7 @@ MAY_IMPORT = {
     "survey.entries": "errors options output.files",
     "survey.rows": "job onejob output.header output.names output.record result survey.entries tables",
     "survey.catalog": "errors output.files survey.rows",
-    "survey.state": "output.fitlog survey.rows",
+    "survey.state": "errors output.fitlog survey.rows",
     "survey.journal": "errors options output.files survey.entries survey.rows survey.state",
     "survey.numbers": "onejob output.files output.fitlog output.restart survey.journal survey.rows survey.state",
     "survey.parcel": "",

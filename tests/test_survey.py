@@ -103,7 +103,7 @@ def test_images_that_are_written_over_are_named(tmp_path):
     ran = galfeed(tmp_path, "jobs", "--outputs", "imgblock")
     assert ran.returncode == 0
     over, last = ran.stderr.splitlines()
-    assert over.startswith("1 image was written over by another job, such as that of jobs/a.feedme by jobs/b.feedme: ")
+    assert over.startswith("1 image was written over by another job, such as in jobs/a.feedme and jobs/b.feedme, ")
     assert "5 jobs" in last and "0 failed" in last
 
 
@@ -161,6 +161,25 @@ def test_a_job_that_kills_its_process_costs_itself(jobs, alone, tmp_path):
         assert len(mine) == len(theirs)
     assert (folder / "a.out.fits").read_bytes() == (alone / "shared" / "a.out.fits").read_bytes()
     assert (folder / "fit.log").read_text().count("Restart file") == 4
+
+
+def test_a_job_that_had_failed_and_whose_process_dies_is_done(jobs, alone, tmp_path):
+    """What an earlier run says of it does not stand for this one."""
+    folder = shutil.copytree(jobs / "shared", tmp_path / "jobs")
+    text = (folder / "c.feedme").read_text()
+    (folder / "c.feedme").write_text("H) 1 10 1\n")
+    words = (".", "--catalog", "../c.fits", "--workers", "1", "--chunk", "4")
+    assert "c.feedme" in galfeed(folder, *words).stderr
+    (folder / "c.feedme").write_text(text)
+    once = KILLER.replace(
+        'if job.path.startswith("c."):', 'if job.path.startswith("c.") and os.path.exists("../armed"):'
+    )
+    once = once.replace("        os.kill", '        os.remove("../armed"); os.kill')
+    (tmp_path / "armed").touch()
+    ran = galfeed(folder, *words, "--resume", script=once)
+    assert not (tmp_path / "armed").exists()
+    assert "c.feedme" not in ran.stderr and "3 failed" in ran.stderr
+    assert len((folder / "c.out.fits").read_bytes()) == len((alone / "shared" / "c.out.fits").read_bytes())
 
 
 PIPED = "import galfeed.survey; galfeed.survey.PIPED.add('cpu')\n"

@@ -19,7 +19,7 @@ from galfeed.clock import Clock
 from galfeed.errors import GalfeedError
 from galfeed.options import parse
 from galfeed.output import files, restart
-from galfeed.survey import entries, journal, pool, stages
+from galfeed.survey import entries, journal, pool, rows, stages
 from galfeed.survey.journal import Journal
 from galfeed.survey.stages import Unit
 from galfeed.survey.state import State
@@ -244,11 +244,13 @@ def test_a_state_goes_on_from_where_it_has_read(fitted, whole, folder):
 def test_rows_stay_in_the_file(tmp_path):
     """A run of a million jobs could not hold them."""
     size = 2**20
+    row = rows.failed(entries.Entry(0, "a", "a", Path()), 1, "")
     lines = [
-        {"intent": 0, "restart": None, "digest": "", "log": [0, None], "row": {"message": "x" * size}},
+        {"intent": 0, "restart": None, "digest": "", "log": [0, None], "row": row | {"message": "x" * size}},
         {"done": 0},
+        {"done": 1, "row": row | {"message": "y" * size}},
+        {"failed": 2, "row": row | {"message": "z" * size}},
     ]
-    lines += [{"done": 1, "row": {"message": "y" * size}}, {"failed": 2, "row": {"message": "z" * size}}]
     (tmp_path / "journal").write_text("\n".join(map(json.dumps, lines)))
     tracemalloc.start()
     try:
@@ -258,3 +260,47 @@ def test_rows_stay_in_the_file(tmp_path):
         tracemalloc.stop()
     assert [row["message"][0] for row in state.rows([2, 0, 1])] == ["z", "x", "y"]
     assert state.failed == {2} and {*state.ended} == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        '{"intent":0}',
+        '{"intent":0,"restart":null,"digest":"","log":5,"row":ROW}',
+        '{"done":[1],"row":ROW}',
+        '{"done":0,"row":{}}',
+        '{"failed":0,"row":{"values":5}}',
+        '{"something":1}',
+        "[1,2]",
+        "5",
+    ],
+)
+def test_a_damaged_journal_is_one_line(fitted, folder, damage):
+    work(fitted, resume=False)
+    row = json.dumps(rows.failed(entries.Entry(0, "a", "a", Path()), 1, ""))
+    lines = Path("../journal").read_text().splitlines()
+    lines.insert(3, damage.replace("ROW", row))
+    Path("../journal").write_text("\n".join(lines))
+    before = tree(folder.parent)
+    with pytest.raises(GalfeedError, match=r"^\.\./journal:4: the journal is damaged here, expected [^\n]*$"):
+        work(fitted, resume=True)
+    assert tree(folder.parent) == before
+
+
+@pytest.mark.parametrize(
+    "words", [{"values": {"1_XC": [1.0, 2.0]}}, {"values": {"1_XC": ["x", 0.1, 0.1, "", True, ""]}}, {"chi2": "1"}]
+)
+def test_a_damaged_row_is_seen(words):
+    row = rows.failed(entries.Entry(0, "a", "a", Path()), 1, "")
+    assert rows.is_row(row)
+    assert rows.is_row(row | {"values": {"1_XC": [1.0, None, None, "fixed", False, "pix"]}})
+    assert not rows.is_row(row | words)
+
+
+@pytest.mark.parametrize("head", ['{"journal":1}', '{"journal":1,"galfeed":"0","jobs":1,"menus":"","options":5}', "{"])
+def test_a_journal_without_its_first_line_is_kept_aside(fitted, folder, head):
+    Path("../journal").write_text(head)
+    asked = parse([*WORDS, "--resume"])
+    log, _, resumed = journal.open_journal(journal.name_of(asked), entries.find(asked), asked)
+    log.close()
+    assert not resumed and Path("../journal.old").read_text() == head

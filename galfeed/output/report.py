@@ -250,7 +250,7 @@ def survey(
         doubtful: how many of them have a result that is not to be trusted.
         failures: why others have none, a line each that begins with the menu.
         warned: how many have warnings.
-        overwritten: those whose image another one has written over, each with that other.
+        overwritten: pairs of them that have written the same image.
         journal: where these are.
         seconds: the batch took.
     """
@@ -259,7 +259,7 @@ def survey(
     notes = [f"{jobs} warnings: column 'warnings' of the catalogue, texts in {journal}"] if warned else []
     if overwritten:
         images = "1 image was" if len(overwritten) == 1 else f"{len(overwritten)} images were"
-        example = "such as that of {} by {}: expected an image, line B), of its own for each".format(*overwritten[0])
+        example = "such as in {} and {}, where line B) names the same: expected one for each".format(*overwritten[0])
         notes.append(f"{images} written over by another job, {example}")
     all_jobs = "1 job" if total == 1 else f"{total} jobs"
     head = f"{all_jobs} in {seconds:.1f} s: {good} good, {doubtful} doubtful, {len(failures)} failed"

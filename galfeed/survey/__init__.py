@@ -52,7 +52,7 @@ class Summary:
 
     Args:
         outcomes: one a job, in their order.
-        overwritten: jobs whose image another one has written over, each with that other.
+        overwritten: pairs of jobs that have written the same image.
         trouble: why there is no catalogue, though there should be one.
         journal: where it is.
         workers: how many processes there were.
@@ -205,7 +205,7 @@ def _units(left: Sequence[Entry], state: State, most: int, workers: int) -> Iter
 
 
 def _overwritten(entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> tuple[tuple[Entry, Entry], ...]:
-    """Jobs whose image another one has written over, each with that other: in one folder the next that wrote it."""
+    """Pairs of jobs that have written the same image, each job with the one before it in the batch."""
     holder: dict[str, Entry] = {}
     pairs = []
     for outcome in outcomes:

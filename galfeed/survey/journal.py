@@ -31,6 +31,7 @@ from galfeed.survey.rows import Row
 from galfeed.survey.state import Intent, State, digest_of
 
 FORMAT = 1
+HEADER = {"journal", "galfeed", "jobs", "menus", "options"}
 DEFAULT = "galfeed.journal"
 SUFFIX, OLD = ".journal", ".old"
 PATIENCE = 10.0
@@ -90,16 +91,16 @@ def open_journal(path: Path, entries: Sequence[Entry], asked: Options) -> tuple[
         The journal, what it says, and whether it was there to go on with.
 
     Raises:
-        GalfeedError: it cannot be written, another run is using it, or it is that of a different run.
+        GalfeedError: it cannot be written, another run is using it, it is that of a different run, or it is damaged.
     """
     header = _header(entries, asked)
     try:
         if path.exists():
             _wait_until_free(path)
-            state = State(path) if asked.resume else None
-            if state is not None and state.header is not None:
-                _check_same(path, state.header, header)
-                return Journal(path), state, True
+            old = _header_of(path) if asked.resume else None
+            if old is not None:
+                _check_same(path, old, header)
+                return Journal(path), State(path), True
             os.replace(path, path.with_name(path.name + OLD))
         files.create(path, json.dumps(header, separators=(",", ":")).encode())
         return Journal(path), State(path), False
@@ -124,6 +125,17 @@ def _header(entries: Sequence[Entry], asked: Options) -> dict[str, Any]:
         "menus": digest_of(os.fsencode(words)),
         "options": options | {"outputs": sorted(asked.wanted)},
     }
+
+
+def _header_of(path: Path) -> dict[str, Any] | None:
+    """What a journal's first line says; None if that is no such line."""
+    with open(path, "rb") as journal:
+        try:
+            found = json.loads(journal.readline())
+        except ValueError:
+            return None
+    whole = isinstance(found, dict) and isinstance(found.get("options"), dict) and HEADER <= found.keys()
+    return found if whole else None
 
 
 def _check_same(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:

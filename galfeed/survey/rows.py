@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from types import NoneType
 from typing import Any, NamedTuple
 
 from galfeed.job import ParamRef
@@ -63,6 +64,10 @@ class Number(NamedTuple):
     state: str
     suspicious: bool
     unit: str
+
+
+HELD: tuple[Any, ...] = ((float, NoneType), (float, NoneType), (float, NoneType), str, bool, str)
+"""Types of the fields of a :class:`Number`."""
 
 
 def failed(entry: Entry, code: int, message: str) -> Row:
@@ -134,6 +139,18 @@ def _values(result: FitResult, loaded: Loaded, fitted: bool) -> dict[str, Number
                 spec.unit,
             )
     return found
+
+
+def is_row(found: Any) -> bool:
+    """Whether what was read from a journal is a row."""
+    if not isinstance(found, dict) or not isinstance(found.get("values"), dict):
+        return False
+    plain = all(word in found and isinstance(found[word], (kind, NoneType)) for word, kind in PLAIN.items())
+    return plain and all(map(_is_number, found["values"].values()))
+
+
+def _is_number(found: Any) -> bool:
+    return len(found) == len(HELD) and all(isinstance(part, kind) for part, kind in zip(found, HELD, strict=True))
 
 
 def _under(entry: Entry, name: str | None) -> str | None:

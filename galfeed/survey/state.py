@@ -10,8 +10,9 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from galfeed.errors import GalfeedError
 from galfeed.output import fitlog
-from galfeed.survey.rows import Row
+from galfeed.survey.rows import Row, is_row
 
 ENTRY = f"{fitlog.RULE}\n\nInput image".encode()
 
@@ -55,22 +56,22 @@ class State:
 
     Raises:
         OSError: it cannot be read.
+        GalfeedError: a line of it is no record of a job.
 
     Attributes:
-        header: of the run; None if the journal has none.
         failed: jobs that have failed, by index.
         intents: of jobs that are neither done nor have failed.
     """
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         weakref.finalize(self, os.close, self._file)
-        self.header: dict[str, Any] | None = None
         self.failed: set[int] = set()
         self.intents: dict[int, Intent] = {}
         self._rows: dict[int, int] = {}
         self._begun: dict[int, int] = {}
-        self._end = 0
+        self._end = self._lines = 0
         self.look()
 
     @property
@@ -79,40 +80,55 @@ class State:
         return self._rows.keys()
 
     def look(self) -> None:
-        """Read what has been appended since."""
+        """Read what has been appended since.
+
+        Raises:
+            GalfeedError: a line is no record of a job.
+        """
         with open(self._file, "rb", closefd=False) as journal:
             journal.seek(self._end)
             for line in journal:
-                start, end = self._end, self._end + len(line)
+                whole = line.endswith(b"\n")
                 try:
                     record = json.loads(line)
                 except ValueError:  # blank, or cut off by the end of a process
-                    self._end = end if line.endswith(b"\n") else start
-                    continue
-                self._end = end
-                if isinstance(record, dict):
-                    self._learn(record, start)
+                    if not whole:
+                        return
+                else:
+                    self._learn(record)
+                self._end += len(line)
+                self._lines += whole
 
-    def _learn(self, record: dict[str, Any], start: int) -> None:
-        """Args: start: of the record in the file."""
-        if "journal" in record:
-            self.header = record
-        elif "intent" in record:
-            (size, entry), index = record["log"], record["intent"]
-            self.forget(index)
-            self.intents[index] = Intent(record["restart"], record["digest"], size, tuple(entry) if entry else None)
-            self._begun[index] = start
-        elif "done" in record:
-            index = record["done"]
-            if index in self.intents:
-                self.finish(index)
-            elif "row" in record:
-                self._rows[index] = start
-        elif "failed" in record:
-            index = record["failed"]
-            self.intents.pop(index, None)
-            self._rows[index] = start
-            self.failed.add(index)
+    def _learn(self, record: Any) -> None:
+        """A record that begins where the reading is.
+
+        Raises:
+            GalfeedError: it is none.
+        """
+        try:
+            if "journal" in record:
+                return
+            if "row" in record and not is_row(record["row"]):
+                raise ValueError
+            if "intent" in record:
+                (size, entry), index = record["log"], int(record["intent"])
+                intent = Intent(record["restart"], record["digest"], int(size), tuple(entry) if entry else None)
+                self.forget(index)
+                self.intents[index], self._begun[index] = intent, self._end
+            elif "done" in record:
+                index = int(record["done"])
+                if index in self.intents:
+                    self.finish(index)
+                elif "row" in record:
+                    self._rows[index] = self._end
+            else:
+                index = int(record["failed"])
+                self.intents.pop(index, None)
+                self._rows[index] = self._end
+                self.failed.add(index)
+        except (KeyError, TypeError, ValueError):
+            where = f"{self.path}:{self._lines + 1}"
+            raise GalfeedError(f"{where}: the journal is damaged here, expected a record of a job") from None
 
     def finish(self, index: int) -> None:
         """A job that was begun is done."""
